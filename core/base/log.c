@@ -1,0 +1,115 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+enum { LINE_MAX_BYTES = 2048 };
+
+static atomic_int current_level = LOG_LEVEL_INFO;
+static atomic_int current_fd = 2;
+static atomic_bool as_json;
+
+void log_setup(enum log_level level, bool json, int fd) {
+    atomic_store(&current_level, (int)level);
+    atomic_store(&as_json, json);
+    atomic_store(&current_fd, fd);
+}
+
+bool log_enabled(enum log_level level) {
+    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+static const char *level_name(enum log_level level) {
+    switch (level) {
+    case LOG_LEVEL_ERROR: return "error";
+    case LOG_LEVEL_WARN: return "warn";
+    case LOG_LEVEL_INFO: return "info";
+    default: return "debug";
+    }
+}
+
+struct line {
+    char p[LINE_MAX_BYTES];
+    size_t n;
+};
+
+/* Room for the end of the line is always kept; what does not fit is cut. */
+static void put(struct line *l, const char *p, size_t n) {
+    size_t room = sizeof l->p - 8 - l->n;
+    if (n > room) n = room;
+    memcpy(l->p + l->n, p, n);
+    l->n += n;
+}
+
+static void put_z(struct line *l, const char *s) {
+    put(l, s, strlen(s));
+}
+
+static void put_escaped(struct line *l, tda_str s) {
+    put_z(l, "\"");
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        char esc[8];
+        if (c == '"' || c == '\\') {
+            snprintf(esc, sizeof esc, "\\%c", c);
+            put_z(l, esc);
+        } else if (c < 0x20 || c == 0x7f) {
+            snprintf(esc, sizeof esc, "\\u%04x", c);
+            put_z(l, esc);
+        } else {
+            put(l, s.p + i, 1);
+        }
+    }
+    put_z(l, "\"");
+}
+
+static bool plain(tda_str s) {
+    if (s.n == 0) return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= 0x20 || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+    }
+    return true;
+}
+
+static void put_field(struct line *l, const struct log_field *f, bool json) {
+    put_z(l, json ? ",\"" : " ");
+    put_z(l, f->key);
+    put_z(l, json ? "\":" : "=");
+    if (f->is_number) {
+        char digits[24];
+        snprintf(digits, sizeof digits, "%lld", (long long)f->number);
+        put_z(l, digits);
+    } else if (!json && plain(f->text)) {
+        put(l, f->text.p, f->text.n);
+    } else {
+        put_escaped(l, f->text);
+    }
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields) {
+    struct line l = {.n = 0};
+    bool json = atomic_load_explicit(&as_json, memory_order_relaxed);
+    char when[32];
+    clock_format_wall(clock_wall_ms(), when, sizeof when);
+    put_z(&l, json ? "{\"time\":\"" : "");
+    put_z(&l, when);
+    put_z(&l, json ? "\",\"level\":\"" : " ");
+    put_z(&l, level_name(level));
+    put_z(&l, json ? "\",\"message\":" : " ");
+    if (json)
+        put_escaped(&l, tda_str_of(message));
+    else
+        put_z(&l, message);
+    for (const struct log_field *f = fields; f->key; f++) put_field(&l, f, json);
+    l.p[l.n++] = json ? '}' : '\n';
+    if (json) l.p[l.n++] = '\n';
+    ssize_t done;
+    do done = write(atomic_load_explicit(&current_fd, memory_order_relaxed), l.p, l.n);
+    while (done < 0 && errno == EINTR);
+}

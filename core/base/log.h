@@ -1,0 +1,35 @@
+/* The log: one line per fact on stderr, key=value or JSON. Every thread; a line is written with one write(2).
+ *
+ *     log_info("listener up", LOG_STR("url", url), LOG_INT("connections_max", n));
+ *
+ * Never log keys or prompts. Users appear hashed (hash_log_user). Values are escaped; a line is cut at 2 KB. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/base.h"
+
+enum log_level { LOG_LEVEL_ERROR = 1, LOG_LEVEL_WARN = 2, LOG_LEVEL_INFO = 3, LOG_LEVEL_DEBUG = 4 };
+
+struct log_field {
+    const char *key; /* NULL ends the list */
+    tda_str text;
+    int64_t number;
+    bool is_number;
+};
+
+#define LOG_STR(k, v) ((struct log_field){.key = (k), .text = (v)})
+#define LOG_Z(k, v) ((struct log_field){.key = (k), .text = tda_str_of(v)})
+#define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (v), .is_number = true})
+
+void log_setup(enum log_level level, bool json, int fd); /* before any thread, or on reload */
+bool log_enabled(enum log_level level);
+void log_write(enum log_level level, const char *message, const struct log_field *fields);
+
+#define LOG_AT(level, message, ...)                                                                                                \
+    (log_enabled(level) ? log_write(level, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}}) : (void)0)
+#define log_error(message, ...) LOG_AT(LOG_LEVEL_ERROR, message __VA_OPT__(, ) __VA_ARGS__)
+#define log_warn(message, ...) LOG_AT(LOG_LEVEL_WARN, message __VA_OPT__(, ) __VA_ARGS__)
+#define log_info(message, ...) LOG_AT(LOG_LEVEL_INFO, message __VA_OPT__(, ) __VA_ARGS__)
+#define log_debug(message, ...) LOG_AT(LOG_LEVEL_DEBUG, message __VA_OPT__(, ) __VA_ARGS__)
+
+#endif

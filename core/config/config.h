@@ -1,0 +1,92 @@
+/* The configuration: one table of settings (settings.def), a YAML file, the environment, the command line.
+ *
+ * Precedence: default < YAML < environment < command line. The result is immutable and shared by all threads.
+ * Strict: an unknown key, a wrong type, a bad unit, a duplicate key or a value out of range is refused with file:line:column, the
+ * nearest right name and what is allowed; all errors of a file are reported at once. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/buf.h"
+
+struct config_kv {
+    char *key;
+    char *val;
+    bool is_secret; /* came from ${env:X} or ${file:X}, or the key says so (api_key, token, ...): never shown */
+};
+
+/* providers.NAME: {plugin: ..., <settings of the plugin's schema>}. `plugin` defaults to the name in lower case. Which keys a
+ * plugin takes is checked by core/plugin against its note, with file:line:column from `where`. */
+struct config_provider {
+    char *name;
+    char *plugin;
+    struct config_kv *settings;
+    size_t n_settings;
+    char *where; /* "tda.yaml:12:3", or the variable */
+};
+
+/* mcp_servers.NAME: {id, command: [...], env: {K: V}, cwd} or {id, url}. ${user_hash} and ${session_hash} stay in args and env,
+ * to be filled in per connection; ${env:X} is expanded here. */
+struct config_server {
+    char *name;
+    char *id;      /* default: the name */
+    char *adapter; /* default "mcp" */
+    char **argv;   /* NULL-terminated; NULL for a url */
+    char *url;
+    char *cwd;
+    struct config_kv *env;
+    size_t n_env;
+    char *where;
+};
+
+struct config {
+#define BOOL bool
+#define INT int64_t
+#define SIZE int64_t
+#define TIME int64_t
+#define ENUM int64_t
+#define TEXT char *
+#define S(member, path, type, def, min, max, env, help) type member;
+#include "config/settings.def"
+#undef S
+#undef BOOL
+#undef INT
+#undef SIZE
+#undef TIME
+#undef ENUM
+#undef TEXT
+    char **listen;          /* NULL-terminated */
+    char **plugins;         /* plugins.load: names or absolute paths; NULL-terminated */
+    struct config_kv *pins; /* plugins.sha256: {NAME: hex} */
+    size_t n_pins;
+    struct config_provider *providers;
+    size_t n_providers;
+    struct config_server *servers;
+    size_t n_servers;
+    struct config_shown *shown; /* where each setting came from, for --explain */
+};
+
+/* Where settings come from. `path` NULL: no file. `env` like environ; `flags`: "a.b=value" each (tdad --set). */
+struct config_source {
+    const char *path;
+    char *const *env;
+    const char *const *flags;
+    size_t n_flags;
+};
+
+/* On failure ret_config is untouched and `report` holds one line per error. `notes` gets one line for each thing worth saying that
+ * is no error (an old variable name accepted). Both are text for people. */
+tda_status config_load(const struct config_source *source, struct config **ret_config, struct buf *report, struct buf *notes);
+void config_free(struct config *c);
+
+const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
+const struct config_server *config_server_find(const struct config *c, tda_str name);
+
+/* Every effective setting: as a table for people, or as JSON (array of {path, value, unit?, source, default, help, variable}).
+ * Secrets are shown as "(set)". */
+void config_explain(const struct config *c, bool json, struct buf *out);
+/* The reference of all settings, from the table, as Markdown. */
+void config_reference(struct buf *out);
+
+/* Environment variables of providers' keys are not read here: core/plugin overlays them by the notes' `env` lines. */
+
+#endif

@@ -1,0 +1,70 @@
+/* The loop threads: everything that waits, waits here.
+ *
+ * A loop is one thread with epoll, a curl multi, a timer heap and an inbox that other threads post to. What belongs to a user is
+ * touched on his loop only, so nothing above needs a lock for it. Nothing here may block.
+ * Functions are [loop] (the loop's own thread) unless marked [any]. */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include "base/base.h"
+#include "config/config.h"
+
+struct loop;
+struct launcher;
+
+struct loop_options {
+    unsigned index;
+    const struct config *config; /* timeouts, caps; outlives the loop */
+    struct launcher *launcher;   /* NULL: no child processes */
+};
+
+/* Make it, start its thread, ask it to end (it runs what is posted, aborts its flows, frees), wait for that. [any] */
+tda_status loop_new(const struct loop_options *o, struct loop **ret_loop);
+tda_status loop_start(struct loop *l);
+void loop_stop(struct loop *l); /* [any] asks; flows end with CANCELLED */
+void loop_join(struct loop *l);
+void loop_free(struct loop *l);
+
+struct loop *loop_self(void); /* [any] the loop whose thread this is, or NULL */
+unsigned loop_index(const struct loop *l);
+const struct config *loop_config(const struct loop *l);
+
+/* ---- inbox ---- */
+
+/* Intrusive: lives in the poster's object until it has run. */
+struct task {
+    struct task *next;
+    void (*run)(struct task *t); /* [loop] may free the object that holds t */
+};
+void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster */
+/* After the current callback has returned to the loop. For "finish is deferred". */
+void loop_defer(struct loop *l, struct task *t);
+
+/* ---- timers ---- */
+
+struct timer {
+    int64_t at_ns;
+    size_t heap_at; /* 0: not set */
+    void (*fire)(struct timer *t);
+};
+tda_status timer_set(struct loop *l, struct timer *t, int64_t at_ns); /* t->fire is the caller's; moves a set one */
+void timer_stop(struct loop *l, struct timer *t);                     /* fine when not set */
+
+/* ---- descriptors ---- */
+
+struct watch {
+    int fd;
+    void (*ready)(struct watch *w, uint32_t epoll_events);
+};
+tda_status watch_add(struct loop *l, struct watch *w, uint32_t epoll_events);
+tda_status watch_change(struct loop *l, struct watch *w, uint32_t epoll_events);
+void watch_remove(struct loop *l, struct watch *w); /* no event of it comes later, not even from this round */
+
+/* ---- figures [any] ---- */
+
+struct loop_stats {
+    uint64_t flows_open, flows_total, posts, longest_callback_ns;
+};
+void loop_stats(const struct loop *l, struct loop_stats *ret);
+
+#endif

@@ -1,0 +1,54 @@
+/* Calls and connections: what the core asks of plugins, and the handles that plugins hold. [loop] throughout.
+ *
+ * Exactly once: for each call that was accepted, `done` comes once, later, never from inside call_*; afterwards the plugin's drop
+ * runs once, and the snapshot's reference goes last. */
+#ifndef PLUGIN_CALLS_H
+#define PLUGIN_CALLS_H
+
+#include "plugin/plugins.h"
+
+struct call;
+struct conn;
+
+/* `result` and `event` are borrowed. Texts have the user's secrets redacted. */
+typedef void (*call_event_fn)(void *arg, const struct tda_event *event);
+typedef void (*call_done_fn)(void *arg, const struct tda_result *result);
+
+struct call_spec {
+    struct plugins *plugins;
+    struct loop *loop;
+    struct snapshot *snapshot; /* a reference is taken */
+    struct draft *draft;       /* OP_VALIDATE: where ctx_put goes; else NULL */
+    const char *request_id;    /* for the log */
+    int64_t deadline_ns;       /* enforced here: TIMEOUT, cancel, and drop even if the plugin never finishes */
+    call_event_fn on_event;    /* may be NULL */
+    call_done_fn on_done;
+    void *arg;
+};
+
+/* Provider of the snapshot (by its provider field). A fault (unknown provider, no secret) is returned at once; nothing else comes
+ * then. */
+tda_status provider_call(const struct call_spec *spec, const struct tda_request *request, struct call **ret_call, struct error *e);
+/* No event after this returns; done comes with CANCELLED, unless it was on its way. */
+void call_cancel(struct call *c);
+int64_t call_upstream_ns(const struct call *c); /* time in which at least one flow was open, for meta.overhead_us */
+
+/* The connection of this snapshot's MCP server: the one there is, or a new one. `ready` comes once per conn_acquire, later:
+ * class OK, or why not. While acquired, a connection is not closed for idleness; conn_release ends that. Kept in the snapshot's
+ * live box, closed when that goes. `key` tells connections of one user apart (a session; 0: none). */
+typedef void (*conn_ready_fn)(void *arg, struct conn *c, const struct tda_result *result);
+tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_fn ready, void *arg, struct conn **ret_conn,
+                        struct error *e);
+void conn_release(struct conn *c);
+uint64_t conn_changes(const struct conn *c);    /* goes up with each TOOLS_CHANGED */
+tda_str conn_server_info(const struct conn *c); /* JSON from READY, or absent */
+tda_status adapter_call(struct conn *c, const struct call_spec *spec, const struct tda_adapter_request *request,
+                        struct call **ret_call, struct error *e);
+
+/* [any] figures */
+struct call_stats {
+    uint64_t started, finished, dropped, stale_uses, bugs, conns_open, conns_total;
+};
+void calls_stats(const struct plugins *ps, struct call_stats *ret);
+
+#endif

@@ -1,0 +1,49 @@
+/* The loaded plugins: loader, registry, instances. Loading follows one order: path rules, file rules, ELF audit without executing,
+ * dlopen of the very descriptor that was checked, entry, boot. Never unloaded. One bad plugin never stops the others. */
+#ifndef PLUGIN_PLUGINS_H
+#define PLUGIN_PLUGINS_H
+
+#include "config/config.h"
+#include "context/context.h"
+#include "loop/loop.h"
+#include "tda/plugin.h"
+#include "json/json.h"
+
+struct note; /* plugin/note.h: what the ELF note says */
+struct plugins;
+struct plugin;
+
+/* Loads config->plugins on the calling thread [boot]; refusals are logged and kept for plugin.list. Then overlays the notes' `env`
+ * variables on the shared context's provider settings and checks providers.NAME.KEY against the notes: unknown keys, bad values and
+ * an unknown `plugin` are config errors, appended to `report` with their place (E_INVALID). */
+tda_status plugins_new(const struct config *c, char *const *env, struct plugins **ret, struct buf *report);
+/* Instances of every plugin on this loop: [loop] open / close. plugins_close_loop comes after the last call of the loop is dropped.
+ */
+tda_status plugins_open_loop(struct plugins *ps, struct loop *l);
+void plugins_close_loop(struct plugins *ps, struct loop *l);
+void plugins_free(struct plugins *ps);
+
+/* [any] array of {id, version, file, state: "loaded"|"refused", reason?, provides, hosts, calls, bugs} */
+void plugins_write(const struct plugins *ps, struct jw *w);
+
+/* A provider as a user names it: an entry of providers.* or, without one, a loaded plugin's id. */
+struct provider_entry {
+    const char *name;                     /* as the operator writes it, or the plugin's id */
+    const struct plugin *plugin;          /* NULL: configured, but its plugin is not loaded */
+    const struct config_provider *config; /* NULL: no entry */
+};
+/* [any] E_NOT_FOUND "unknown_provider" (lists the known ones), E_UNSUPPORTED "plugin_not_loaded". Case does not matter. */
+tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct provider_entry **ret, struct error *e);
+/* Effective value of a setting for this snapshot: user's (where the note lets him), else operator's, else the note's default. */
+tda_str plugins_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
+/* The origin that the user's secrets would go to: of base_url as above, else the note's first host. "https://host:port" */
+tda_status plugins_origin(const struct plugins *ps, const struct provider_entry *p, tda_str user_base_url, char *out, size_t size,
+                          struct error *e);
+/* The note's config entry: is `name` a secret of this provider; is it required; may a user set it. */
+struct setting_rule {
+    const char *name, *type, *fallback, *help;
+    bool user, required, secret;
+};
+size_t plugins_rules(const struct provider_entry *p, const struct setting_rule **ret_rules);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Plugins under any licence may include the headers in include/tda/. */
+#ifndef TDA_ADAPTER_H
+#define TDA_ADAPTER_H
+
+#include "tda/host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TDA_ADAPTER_ID "tda.adapter/1"
+
+/* Tools from anywhere, MCP first. A connection belongs to one user and configuration; several calls share it. */
+
+enum tda_adapter_op {
+    TDA_AOP_LIST_TOOLS = 1,   /* emit ITEM for each: name, text = description, json = input schema              */
+    TDA_AOP_CALL_TOOL = 2,    /* name, args; emit CONTENT; finish OK with is_error as the tool says             */
+    TDA_AOP_LIST_PROMPTS = 3, /* emit ITEM: name, text, json = the prompt as the server describes it            */
+    TDA_AOP_GET_PROMPT = 4,
+    TDA_AOP_LIST_RESOURCES = 5, /* emit ITEM: name = uri, text, json                                              */
+    TDA_AOP_READ_RESOURCE = 6,
+    TDA_AOP_COMPLETE = 7
+};
+
+struct tda_adapter_request {
+    uint32_t size;
+    uint32_t op; /* enum tda_adapter_op */
+    tda_str name;
+    tda_str args; /* one JSON object, or absent */
+    int64_t deadline_ms;
+};
+
+enum tda_server_transport { TDA_SERVER_PROCESS = 1, TDA_SERVER_URL = 2 };
+
+/* The server that a connection is for. A process is opened with a flow of kind TDA_FLOW_SERVER. */
+struct tda_server {
+    uint32_t size;
+    uint32_t transport;  /* enum tda_server_transport */
+    tda_str name;        /* as in the context */
+    tda_str url;         /* TDA_SERVER_URL */
+    int64_t deadline_ms; /* for becoming READY */
+};
+
+/* For each connect that returned TDA_OK: READY or FAILED by conn_event, in the end CLOSED (or FAILED), then one conn_drop. The
+ * host ends a connection with conn_close; the plugin then says goodbye to its server and sends CLOSED. Calls on it are finished
+ * before: what the plugin does not finish by CLOSED, the host finishes with NETWORK. */
+struct tda_adapter {
+    uint32_t size;
+    uint32_t flags; /* 0 */
+    uint32_t call_state_size;
+    uint32_t conn_state_size;
+
+    tda_status (*open)(uint32_t loop_index, void **ret_self); /* [loop] as in tda_provider */
+    void (*close)(void *self);
+
+    tda_status (*connect)(void *self, tda_conn conn, const struct tda_server *server); /* [loop] */
+    void (*conn_flow)(void *self, tda_conn conn, const struct tda_flow_event *event);  /* [loop] */
+    void (*conn_wake)(void *self, tda_conn conn, uint64_t token);                      /* [loop] may be NULL */
+    void (*conn_close)(void *self, tda_conn conn);                                     /* [loop] */
+    void (*conn_drop)(void *self, tda_conn conn);                                      /* [loop] may be NULL */
+
+    tda_status (*start)(void *self, tda_conn conn, tda_call call, const struct tda_adapter_request *request); /* [loop] */
+    tda_status (*answer)(void *self, tda_conn conn, tda_str request_id, tda_str json); /* [loop] may be NULL */
+    void (*cancel)(void *self, tda_conn conn, tda_call call);                          /* [loop] may be NULL */
+    void (*drop)(void *self, tda_conn conn, tda_call call);                            /* [loop] may be NULL */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Plugins under any licence may include the headers in include/tda/. */
+#ifndef TDA_FLOW_H
+#define TDA_FLOW_H
+
+#include "tda/message.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A flow is one exchange with the outside, run by the host: sockets, TLS, pools, framing, deadlines, egress rules and secrets
+ * are the host's. A plugin asks for it with flow_open and gets events. A flow belongs to the call or connection that opened
+ * it and ends with it. */
+
+enum tda_flow_kind {
+    TDA_FLOW_HTTP = 1,  /* one request: method, url, headers, body, framing, auth                                 */
+    TDA_FLOW_SERVER = 2 /* adapters: the process behind this connection's server, as the operator's YAML says;
+                           the host alone knows command, arguments and environment. Framing LINES.                */
+};
+
+enum tda_framing {
+    TDA_FRAME_NONE = 0,           /* ITEM.data = bytes as they come                                               */
+    TDA_FRAME_SSE = 1,            /* ITEM = one event: name, id, data (WHATWG HTML, "server-sent events")         */
+    TDA_FRAME_NDJSON = 2,         /* ITEM.data = one non-empty line                                               */
+    TDA_FRAME_LINES = 3,          /* ITEM.data = one line, "\r" at its end removed                                */
+    TDA_FRAME_AWS_EVENTSTREAM = 4 /* ITEM.name = :event-type or :exception-type, data = payload                   */
+};
+
+/* Framing applies to answers with status 200 to 299; the body of any other answer comes unframed. */
+
+enum tda_auth_kind {
+    TDA_AUTH_NONE = 0,
+    TDA_AUTH_HEADER = 1,    /* header: prefix + the secret                                                        */
+    TDA_AUTH_BASIC = 2,     /* secret = "user:password"                                                           */
+    TDA_AUTH_AWS_SIGV4 = 3, /* not in this minor: TDA_E_UNSUPPORTED                                               */
+    TDA_AUTH_OAUTH = 4      /* not in this minor: TDA_E_UNSUPPORTED                                               */
+};
+
+/* Filled in by the host after the plugin returned. The plugin names the secret and never sees it. */
+struct tda_auth {
+    uint32_t size;
+    uint32_t kind; /* enum tda_auth_kind */
+    tda_str header;
+    tda_str prefix;
+    tda_str secret; /* its name among the user's credentials, as in the note: "api_key". A user who has none gets
+                       AUTH, unless `optional`.                                                                   */
+    uint32_t optional;
+    uint32_t reserved;
+};
+
+struct tda_flow_request {
+    uint32_t size;
+    uint32_t kind;    /* enum tda_flow_kind */
+    uint32_t framing; /* enum tda_framing */
+    uint32_t n_headers;
+    const tda_kv *headers; /* names and values without CR, LF or NUL, or TDA_E_INVALID                            */
+    tda_str method;        /* absent: GET, or POST when there is a body                                           */
+    tda_str url;           /* http or https; redirects are never followed                                         */
+    tda_str body;          /* copied by the host                                                                  */
+    const struct tda_auth *auth;
+    int64_t idle_ms;    /* longest silence; 0: the operator's setting                                             */
+    int64_t total_ms;   /* 0: the call's deadline                                                                 */
+    uint64_t max_bytes; /* of decoded answer; 0: the operator's setting; never above it                           */
+};
+
+enum tda_flow_event_kind {
+    TDA_FLOW_STATUS = 1,   /* status, headers (names in lower case): once, before any ITEM                        */
+    TDA_FLOW_ITEM = 2,     /* name, id, data                                                                      */
+    TDA_FLOW_END = 3,      /* complete: the last event. A child: status = exit code, or 128 + signal              */
+    TDA_FLOW_FAIL = 4,     /* cls, text: the last event                                                           */
+    TDA_FLOW_WRITABLE = 5, /* after flow_send said TDA_E_AGAIN                                                    */
+    TDA_FLOW_STDERR = 6    /* data = one line of a child's stderr                                                 */
+};
+
+struct tda_flow_event {
+    uint32_t size;
+    uint32_t kind; /* enum tda_flow_event_kind */
+    tda_flow flow;
+    int32_t status;
+    uint32_t cls; /* enum tda_class */
+    const tda_kv *headers;
+    uint32_t n_headers;
+    uint32_t reserved;
+    tda_str name;
+    tda_str id;
+    tda_str data;
+    tda_str text;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
