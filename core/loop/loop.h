@@ -23,11 +23,16 @@ tda_status loop_new(const struct loop_options *o, struct loop **ret_loop);
 tda_status loop_start(struct loop *l);
 void loop_stop(struct loop *l); /* [any] asks; flows end with CANCELLED */
 void loop_join(struct loop *l);
-void loop_free(struct loop *l);
+void loop_free(struct loop *l); /* joins; runs here what was posted after the thread ended; NULL is fine */
 
 struct loop *loop_self(void); /* [any] the loop whose thread this is, or NULL */
 unsigned loop_index(const struct loop *l);
 const struct config *loop_config(const struct loop *l);
+bool loop_stopping(const struct loop *l); /* [any] loop_stop was called: no new flow is opened */
+
+/* Whose code the current callback is about to run ("provider openai"), for the line that is logged when it takes over 10 ms.
+ * Borrowed until the callback returns to the loop. */
+void loop_label(struct loop *l, const char *label);
 
 /* ---- inbox ---- */
 
@@ -37,18 +42,20 @@ struct task {
     void (*run)(struct task *t); /* [loop] may free the object that holds t */
 };
 void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster */
-/* After the current callback has returned to the loop. For "finish is deferred". */
+/* After the current callback has returned to the loop; what a deferred task defers, after the next one. For "finish is deferred".
+ */
 void loop_defer(struct loop *l, struct task *t);
 
 /* ---- timers ---- */
 
 struct timer {
     int64_t at_ns;
-    size_t heap_at; /* 0: not set */
+    size_t heap_at; /* 0: not set, also while it fires */
     void (*fire)(struct timer *t);
 };
-tda_status timer_set(struct loop *l, struct timer *t, int64_t at_ns); /* t->fire is the caller's; moves a set one */
-void timer_stop(struct loop *l, struct timer *t);                     /* fine when not set */
+/* t->fire is the caller's. Moves a set one, which cannot fail. Never fires from inside, not even when at_ns has passed. */
+tda_status timer_set(struct loop *l, struct timer *t, int64_t at_ns);
+void timer_stop(struct loop *l, struct timer *t); /* fine when not set */
 
 /* ---- descriptors ---- */
 
@@ -64,6 +71,7 @@ void watch_remove(struct loop *l, struct watch *w); /* no event of it comes late
 
 struct loop_stats {
     uint64_t flows_open, flows_total, posts, longest_callback_ns;
+    int64_t busy_ns; /* how long the callback that runs now has been running: for a watchdog; 0: the loop waits */
 };
 void loop_stats(const struct loop *l, struct loop_stats *ret);
 
