@@ -29,9 +29,7 @@ const char *status_text(tda_status status) {
 
 tda_status error_set(struct error *e, tda_status status, const char *kind, const char *fmt, ...) {
     if (!e) return status;
-    e->status = status;
-    e->field[0] = 0;
-    e->hint[0] = 0;
+    *e = (struct error){.status = status, .retry_ms = -1};
     snprintf(e->kind, sizeof e->kind, "%s", kind ? kind : "");
     va_list ap;
     va_start(ap, fmt);

@@ -46,4 +46,8 @@ struct setting_rule {
 };
 size_t plugins_rules(const struct provider_entry *p, const struct setting_rule **ret_rules);
 
+/* Would a call on this snapshot, whose user has no secret `name` of his own, use the operator's, and is there one? (Shared mode, or
+ * contexts.users_may_use_host_keys.) */
+bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
+
 #endif

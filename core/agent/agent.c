@@ -1,0 +1,90 @@
+/* Shared parts of the operations: errors from results, cancel, the call's frame. */
+#include "agent/agent.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+void agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs) {
+    *a = (struct agent){.config = c, .plugins = ps, .contexts = cs};
+    pthread_mutex_init(&a->lock, NULL);
+}
+
+void agent_fini(struct agent *a) {
+    pthread_mutex_destroy(&a->lock);
+}
+
+void agent_cancel(struct work *w) {
+    if (w->cancel) w->cancel(w);
+}
+
+struct call_spec work_call_spec(struct work *w, int64_t deadline_ns) {
+    return (struct call_spec){
+        .plugins = w->agent->plugins,
+        .loop = w->loop,
+        .snapshot = w->snapshot,
+        .request_id = w->request_id,
+        .deadline_ns = deadline_ns < w->deadline_ns ? deadline_ns : w->deadline_ns,
+    };
+}
+
+/* Class -> the words of the wire. The hint is for the one who called. */
+static const struct {
+    uint32_t cls;
+    tda_status status;
+    const char *kind;
+    bool retryable;
+    const char *hint;
+} classes[] = {
+    {TDA_C_AUTH, TDA_E_DENIED, "credentials_refused", false, "check the credential, then call configure with it"},
+    {TDA_C_PERMISSION, TDA_E_DENIED, "permission", false, "these credentials or these settings do not allow it"},
+    {TDA_C_NOT_FOUND, TDA_E_NOT_FOUND, "model_not_found", false, "check the model's name and base_url"},
+    {TDA_C_REQUEST, TDA_E_INVALID, "upstream_refused", false, "change the request: the same one will be refused again"},
+    {TDA_C_TOO_LARGE, TDA_E_LIMIT, "too_large", false, "send less, or ask for less"},
+    {TDA_C_RATE, TDA_E_BUSY, "rate_limited", true, "try again later"},
+    {TDA_C_QUOTA, TDA_E_LIMIT, "quota", false, "the account behind the credential needs credit"},
+    {TDA_C_OVERLOADED, TDA_E_BUSY, "overloaded", true, "try again later"},
+    {TDA_C_UPSTREAM, TDA_E_IO, "upstream_failed", true, "try again later"},
+    {TDA_C_TIMEOUT, TDA_E_TIMEOUT, "timeout", true, "try again, or give it more time with deadline_ms"},
+    {TDA_C_NETWORK, TDA_E_IO, "unreachable", true, "check that the service runs and that its address is right"},
+    {TDA_C_PROTOCOL, TDA_E_PROTOCOL, "protocol", false, "the other side speaks another protocol than expected: check its address"},
+    {TDA_C_CANCELLED, TDA_E_CANCELLED, "cancelled", false, ""},
+    {TDA_C_CONTEXT_FULL, TDA_E_LIMIT, "context_full", false, "shorten the conversation"},
+    {TDA_C_FILTER, TDA_E_DENIED, "filtered", false, "change the request"},
+    {TDA_C_INTERNAL, TDA_E_INTERNAL, "internal", false, "see the daemon's log"},
+};
+
+bool class_is_retryable(uint32_t cls) {
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        if (classes[i].cls == cls) return classes[i].retryable;
+    return false;
+}
+
+static const char *class_text(uint32_t cls) {
+    static const struct {
+        uint32_t cls;
+        const char *text;
+    } texts[] = {
+#define ROW(name, number, words) {number, words},
+        TDA_CLASS_MAP(ROW)
+#undef ROW
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (texts[i].cls == cls) return texts[i].text;
+    return "failed";
+}
+
+tda_status error_from_result(struct error *e, const struct tda_result *r, const char *who) {
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(classes) && classes[i].cls != r->cls) i++;
+    if (r->text.n)
+        error_set(e, classes[i].status, classes[i].kind, "%s: %s: %.*s", who, class_text(r->cls), STR_FMT(r->text));
+    else
+        error_set(e, classes[i].status, classes[i].kind, "%s: %s", who, class_text(r->cls));
+    error_hint(e, "%s", classes[i].hint);
+    e->http_status = r->http_status;
+    e->retry_ms = classes[i].retryable ? (r->retry_ms >= 0 ? r->retry_ms : 0) : -1;
+    snprintf(e->upstream_code, sizeof e->upstream_code, "%.*s", STR_FMT(r->code));
+    snprintf(e->upstream_request_id, sizeof e->upstream_request_id, "%.*s", STR_FMT(r->request_id));
+    return e->status;
+}

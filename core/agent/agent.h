@@ -1,0 +1,68 @@
+/* What the host does for a caller with a model and tools: chat, turns, tools, configure.
+ *
+ * Each operation is a state machine on the user's loop. It is begun with one of the functions below and ends with exactly one
+ * `done`, at once or later; agent_cancel makes that soon. It holds no state outside its work. [loop] throughout. */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "context/context.h"
+#include "plugin/calls.h"
+#include "json/json.h"
+
+/* What all operations share; one per process. */
+struct agent {
+    const struct config *config;
+    struct plugins *plugins;
+    struct contexts *contexts;
+    pthread_mutex_t lock;            /* of `configuring` */
+    struct configuring *configuring; /* users with a configure under way */
+};
+
+void agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs);
+void agent_fini(struct agent *a);
+
+/* Figures of an operation for the reply's meta. */
+struct work_meta {
+    uint32_t attempts;
+    struct tda_usage usage; /* summed; TDA_UNKNOWN once one call did not say */
+    bool has_usage;
+    int64_t upstream_ns; /* time spent waiting for models and tools */
+};
+
+/* One operation. The caller fills in the first part and keeps it, and all it points to, until done. */
+struct work {
+    struct agent *agent;
+    struct loop *loop;
+    struct snapshot *snapshot; /* what serves it; NULL only for configure of a user who has no context yet */
+    tda_str user;
+    const char *request_id;
+    struct json params;
+    int64_t deadline_ns;
+    struct arena *arena;                                 /* what lives until done */
+    struct jw *out;                                      /* the members of the result object go here */
+    void (*done)(struct work *w, const struct error *e); /* e NULL: success */
+
+    struct work_meta meta;
+    void (*cancel)(struct work *w); /* set by the operation while it can be cancelled */
+    void *operation;
+};
+
+void agent_chat(struct work *w);       /* chat.complete */
+void agent_run(struct work *w);        /* agent.run: model and tools until it stops */
+void agent_tools_list(struct work *w); /* tools.list */
+void agent_tools_call(struct work *w); /* tools.call */
+void agent_configure(struct work *w);  /* configure */
+void agent_cancel(struct work *w);     /* harmless after done */
+
+/* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */
+tda_status error_from_result(struct error *e, const struct tda_result *result, const char *who);
+bool class_is_retryable(uint32_t cls);
+
+/* The call_spec that every call of this work starts from. */
+struct call_spec work_call_spec(struct work *w, int64_t deadline_ns);
+
+#endif

@@ -1,0 +1,161 @@
+/* One call of a tool: the checks that no model and no caller can talk their way around, the call, its result cut to size. */
+#include <stdio.h>
+
+#include "agent/toolbox.h"
+#include "base/buf.h"
+#include "base/clock.h"
+
+enum { PARTS_MAX = 256 };
+
+static void finish(struct tool_call *c, const struct error *e) {
+    c->work->meta.upstream_ns += c->call ? call_upstream_ns(c->call) : 0;
+    c->call = NULL;
+    c->done(c, e);
+}
+
+static bool part_add(struct tool_call *c, const struct tda_part *p) {
+    if (c->n_parts == c->cap_parts) {
+        uint32_t cap = c->cap_parts ? c->cap_parts * 2 : 4;
+        const struct tda_part **parts = arena_alloc(c->work->arena, cap * sizeof *parts);
+        if (!parts) return false;
+        if (c->n_parts) memcpy(parts, c->parts, c->n_parts * sizeof *parts);
+        c->parts = parts;
+        c->cap_parts = cap;
+    }
+    c->parts[c->n_parts++] = p;
+    return true;
+}
+
+static struct tda_part *part_copy(struct arena *a, const struct tda_part *from, size_t text_max) {
+    struct tda_part *p = arena_alloc(a, sizeof *p);
+    struct buf clean;
+    if (!p) return NULL;
+    *p = (struct tda_part){.size = sizeof *p, .kind = from->kind};
+    buf_init(&clean, from->text.n * 3 + 1);
+    if (from->kind == TDA_PART_JSON)
+        buf_add_str(&clean, from->text);
+    else
+        text_sanitise(from->text, &clean);
+    tda_str text = buf_str(&clean);
+    if (text.n > text_max) {
+        text.n = text_max;
+        while (text.n && ((unsigned char)text.p[text.n] & 0xC0) == 0x80) text.n--; /* never inside a character */
+        p->kind = TDA_PART_TEXT;                                                   /* half a JSON value is text */
+    }
+    p->text = arena_str(a, text);
+    p->mime = arena_str(a, from->mime);
+    p->data = arena_str(a, from->data);
+    p->url = arena_str(a, from->url);
+    buf_fini(&clean);
+    return p;
+}
+
+static void on_event(void *arg, const struct tda_event *event) {
+    struct tool_call *c = arg;
+    if (event->kind != TDA_EV_CONTENT || !event->part) return;
+    size_t max = (size_t)c->work->agent->config->calls_max_tool_result;
+    size_t room = c->bytes < max ? max - c->bytes : 0;
+    size_t size = event->part->text.n + event->part->data.n;
+    bool whole_only = event->part->data.n > 0; /* an image cut in half is none */
+    if (c->n_parts >= PARTS_MAX || room == 0 || (whole_only && size > room)) {
+        c->dropped += size;
+        return;
+    }
+    struct tda_part *p = part_copy(c->work->arena, event->part, room);
+    if (!p || !part_add(c, p)) {
+        c->dropped += size;
+        return;
+    }
+    c->bytes += p->text.n + p->data.n;
+    if (size > p->text.n + p->data.n) c->dropped += size - p->text.n - p->data.n;
+}
+
+static void say_cut(struct tool_call *c) {
+    struct tda_part *p = c->dropped ? arena_alloc(c->work->arena, sizeof *p) : NULL;
+    if (!p) return;
+    char *text = arena_printf(c->work->arena, "[cut by the host: %zu bytes are left out; ask for less]", c->dropped);
+    *p = (struct tda_part){.size = sizeof *p, .kind = TDA_PART_TEXT, .text = tda_str_of(text)};
+    if (text) part_add(c, p);
+}
+
+static void on_done(void *arg, const struct tda_result *r) {
+    struct tool_call *c = arg;
+    if (r->cls == TDA_C_OK) {
+        c->is_error = r->is_error != 0;
+        say_cut(c);
+        finish(c, NULL);
+        return;
+    }
+    struct error e;
+    char who[160];
+    snprintf(who, sizeof who, "tool %s of %s", c->tool->name, c->toolbox->who);
+    error_from_result(&e, r, who);
+    finish(c, &e);
+}
+
+static tda_status check_arguments(struct tool_call *c, struct error *e) {
+    struct json_doc *args GUARD(json_free_p) = NULL, *schema GUARD(json_free_p) = NULL;
+    struct error why = {0};
+    if (!c->args.p) c->args = TDA_STR("{}");
+    if (json_parse(c->args, 0, &args, &why) || json_type(json_root(args)) != TDA_JSON_OBJECT) {
+        error_set(e, TDA_E_INVALID, "invalid_arguments", "tool %s: the arguments must be one JSON object%s%s", c->tool->name,
+                  why.text[0] ? ": " : "", why.text);
+        error_field(e, "arguments");
+        return TDA_E_INVALID;
+    }
+    if (json_parse(tda_str_of(c->tool->schema), 0, &schema, NULL)) return TDA_OK; /* the server's fault: it may judge */
+    for (struct json v = json_first(json_key(json_root(schema), TDA_STR("required"))); json_type(v); v = json_next(v)) {
+        tda_str name = json_str(v);
+        if (!name.p || json_type(json_key(json_root(args), name))) continue;
+        error_set(e, TDA_E_INVALID, "missing_argument", "tool %s: the argument %.*s is required", c->tool->name, STR_FMT(name));
+        error_field(e, "arguments.%.*s", STR_FMT(name));
+        return TDA_E_INVALID;
+    }
+    return TDA_OK;
+}
+
+static tda_status unknown_tool(struct tool_call *c, struct error *e) {
+    const struct catalogue *k = c->toolbox->catalogue;
+    const char *names[64];
+    size_t n = 0;
+    for (; n < k->n && n < ARRAY_LEN(names); n++) names[n] = k->tools[n].name;
+    const char *near = nearest_word(c->name, names, n);
+    error_set(e, TDA_E_NOT_FOUND, "unknown_tool", "%s has no tool %.*s", c->toolbox->who, (int)(c->name.n < 128 ? c->name.n : 128),
+              c->name.p ? c->name.p : "");
+    error_field(e, "name");
+    if (near)
+        error_hint(e, "did you mean %s?", near);
+    else
+        error_hint(e, "tools.list shows what there is");
+    return TDA_E_NOT_FOUND;
+}
+
+static void on_fault(struct timer *t) {
+    struct tool_call *c = CONTAINER_OF(t, struct tool_call, later);
+    finish(c, &c->fault);
+}
+
+void tool_call_start(struct tool_call *c) {
+    struct call_spec spec = work_call_spec(c->work, clock_now_ns() + c->work->agent->config->calls_tool_timeout);
+    c->tool = catalogue_find(c->toolbox->catalogue, c->name);
+    tda_status s = c->tool ? check_arguments(c, &c->fault) : unknown_tool(c, &c->fault);
+    if (s == TDA_OK) {
+        struct tda_adapter_request request = {.size = sizeof request,
+                                              .op = TDA_AOP_CALL_TOOL,
+                                              .name = tda_str_of(c->tool->name),
+                                              .args = c->args,
+                                              .deadline_ms = (spec.deadline_ns - clock_now_ns()) / NS_PER_MS};
+        spec.on_event = on_event;
+        spec.on_done = on_done;
+        spec.arg = c;
+        s = adapter_call(c->toolbox->conn, &spec, &request, &c->call, &c->fault);
+    }
+    if (s == TDA_OK) return;
+    c->later.fire = on_fault;
+    if (timer_set(c->work->loop, &c->later, 0)) finish(c, &c->fault);
+}
+
+void tool_call_cancel(struct tool_call *c) {
+    c->cancelled = true;
+    if (c->call) call_cancel(c->call);
+}

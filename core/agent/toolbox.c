@@ -1,0 +1,244 @@
+#include "agent/toolbox.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+static const char box_key; /* owner of catalogues in a live box */
+
+/* ---- catalogue ---- */
+
+static void tool_fini(struct tool *t) {
+    free(t->name);
+    free(t->alias);
+    free(t->description);
+    free(t->schema);
+}
+
+void catalogue_unref(struct catalogue *c) {
+    if (!c || --c->refs) return;
+    for (size_t i = 0; i < c->n; i++) tool_fini(&c->tools[i]);
+    free(c->tools);
+    free(c->server);
+    free(c);
+}
+
+static void drop_catalogue(void *owner, void *object) {
+    (void)owner;
+    catalogue_unref(object);
+}
+
+const struct tool *catalogue_find(const struct catalogue *c, tda_str name) {
+    for (size_t i = 0; i < c->n; i++)
+        if (tda_str_eq(name, tda_str_of(c->tools[i].alias))) return &c->tools[i];
+    for (size_t i = 0; i < c->n; i++)
+        if (tda_str_eq(name, tda_str_of(c->tools[i].name))) return &c->tools[i];
+    return NULL;
+}
+
+static bool alias_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+/* Where the alias had to differ from SERVER__TOOL, eight digits of the name's hash keep it unique and the same in every turn. */
+void tool_alias(tda_str server, tda_str name, char *out) {
+    size_t n = 0;
+    bool changed = server.n + 2 + name.n > TOOL_ALIAS_MAX;
+    tda_str pieces[] = {server, TDA_STR("__"), name};
+    for (size_t p = 0; p < ARRAY_LEN(pieces); p++)
+        for (size_t i = 0; i < pieces[p].n && n < TOOL_ALIAS_MAX; i++) {
+            char c = pieces[p].p[i];
+            changed = changed || !alias_char(c);
+            out[n++] = alias_char(c) ? c : '_';
+        }
+    out[n] = 0;
+    if (!changed) return;
+    char hex[33];
+    hash_user_hex(name, hex);
+    if (n > TOOL_ALIAS_MAX - 9) n = TOOL_ALIAS_MAX - 9;
+    snprintf(out + n, 10, "_%.8s", hex);
+}
+
+static bool catalogue_add(struct catalogue *c, const struct tda_event *item) {
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 16;
+        struct tool *tools = realloc(c->tools, cap * sizeof *tools);
+        if (!tools) return false;
+        c->tools = tools;
+        c->cap = cap;
+    }
+    char alias[TOOL_ALIAS_MAX + 1];
+    tool_alias(tda_str_of(c->server), item->name, alias);
+    struct tool t = {.name = str_dup(item->name),
+                     .alias = str_dup(tda_str_of(alias)),
+                     .description = str_dup(item->text),
+                     .schema = str_dup(item->json.n ? item->json : TDA_STR("{\"type\":\"object\"}"))};
+    if (!t.name || !t.alias || !t.description || !t.schema) {
+        tool_fini(&t);
+        return false;
+    }
+    c->tools[c->n++] = t;
+    return true;
+}
+
+static struct catalogue *catalogue_new(struct toolbox *t) {
+    struct catalogue *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->refs = 1;
+    c->conn = t->conn;
+    c->changes = conn_changes(t->conn);
+    c->server = str_dup(snapshot_get(t->work->snapshot, TDA_CTX_MCP_SERVER_NAME));
+    if (c->server) return c;
+    catalogue_unref(c);
+    return NULL;
+}
+
+/* ---- toolbox ---- */
+
+bool toolbox_wanted(const struct work *w) {
+    return snapshot_get(w->snapshot, TDA_CTX_MCP_SERVER_NAME).n > 0;
+}
+
+static struct live *box(const struct toolbox *t) {
+    return snapshot_live(t->work->snapshot, CTX_GROUP_TOOLS);
+}
+
+static void finish(struct toolbox *t, const struct error *e) {
+    timer_stop(t->work->loop, &t->timer);
+    t->opening = false;
+    t->call = NULL;
+    t->done(t, e);
+}
+
+static void fail(struct toolbox *t, tda_status status, const char *kind, const char *what) {
+    struct error e;
+    error_set(&e, status, kind, "%s: %s", t->who, what);
+    finish(t, &e);
+}
+
+/* Keeps one in the box: what was there goes. */
+static void keep(struct toolbox *t, struct catalogue *c) {
+    unsigned loop = loop_index(t->work->loop);
+    catalogue_unref(live_take(box(t), loop, &box_key, 0));
+    c->refs++;
+    if (live_put(box(t), loop, (void *)(uintptr_t)&box_key, 0, c, drop_catalogue)) c->refs--;
+}
+
+static void on_item(void *arg, const struct tda_event *event) {
+    struct toolbox *t = arg;
+    if (event->kind != TDA_EV_ITEM || !event->name.n || t->overflow) return;
+    if (t->listing->n >= (uint64_t)t->work->agent->config->mcp_max_tools || !catalogue_add(t->listing, event)) t->overflow = true;
+}
+
+static void on_listed(void *arg, const struct tda_result *r) {
+    struct toolbox *t = arg;
+    struct catalogue *c = t->listing;
+    t->listing = NULL;
+    t->work->meta.upstream_ns += call_upstream_ns(t->call);
+    if (t->cancelled) {
+        catalogue_unref(c);
+        fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+    } else if (r->cls != TDA_C_OK) {
+        struct error e;
+        catalogue_unref(c);
+        error_from_result(&e, r, t->who);
+        snprintf(e.kind, sizeof e.kind, "%s", r->cls == TDA_C_TIMEOUT ? "timeout" : "listing_failed");
+        finish(t, &e);
+    } else {
+        if (t->overflow)
+            log_warn("more tools than mcp.max_tools, the rest is left out", LOG_Z("server", c->server),
+                     LOG_INT("kept", (int64_t)c->n));
+        keep(t, c);
+        t->catalogue = c;
+        finish(t, NULL);
+    }
+}
+
+static void list(struct toolbox *t) {
+    struct error e = {.retry_ms = -1};
+    struct call_spec spec = work_call_spec(t->work, clock_now_ns() + t->work->agent->config->mcp_ready_timeout);
+    struct tda_adapter_request request = {.size = sizeof request, .op = TDA_AOP_LIST_TOOLS};
+    spec.on_event = on_item;
+    spec.on_done = on_listed;
+    spec.arg = t;
+    if (!(t->listing = catalogue_new(t))) {
+        fail(t, TDA_E_NOMEM, "out_of_memory", "out of memory");
+    } else if (adapter_call(t->conn, &spec, &request, &t->call, &e)) {
+        catalogue_unref(t->listing);
+        t->listing = NULL;
+        finish(t, &e);
+    }
+}
+
+static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
+    struct toolbox *t = arg;
+    t->opening = false;
+    if (r->cls != TDA_C_OK) {
+        struct error e;
+        error_from_result(&e, r, t->who);
+        if (r->cls == TDA_C_NETWORK || r->cls == TDA_C_NOT_FOUND) snprintf(e.kind, sizeof e.kind, "mcp_unreachable");
+        error_hint(&e, "check the server's command or address in the configuration, and the daemon's log");
+        finish(t, &e);
+        return;
+    }
+    struct catalogue *kept = live_get(box(t), loop_index(t->work->loop), &box_key, 0);
+    if (kept && kept->conn == c && kept->changes == conn_changes(c)) {
+        kept->refs++;
+        t->catalogue = kept;
+        finish(t, NULL);
+        return;
+    }
+    list(t);
+}
+
+static void on_deadline(struct timer *timer) {
+    struct toolbox *t = CONTAINER_OF(timer, struct toolbox, timer);
+    if (t->conn) conn_release(t->conn);
+    t->conn = NULL;
+    if (t->cancelled)
+        fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+    else
+        fail(t, TDA_E_TIMEOUT, "timeout", "not ready before the deadline");
+}
+
+static void on_open(struct timer *timer) {
+    struct toolbox *t = CONTAINER_OF(timer, struct toolbox, timer);
+    struct error e = {.retry_ms = -1};
+    struct call_spec spec = work_call_spec(t->work, t->work->deadline_ns);
+    if (t->cancelled) {
+        fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+        return;
+    }
+    t->opening = true;
+    t->timer.fire = on_deadline;
+    if (conn_acquire(&spec, 0, on_ready, t, &t->conn, &e)) {
+        finish(t, &e);
+        return;
+    }
+    timer_set(t->work->loop, &t->timer, t->work->deadline_ns);
+}
+
+void toolbox_open(struct toolbox *t) {
+    snprintf(t->who, sizeof t->who, "MCP server %.*s", STR_FMT(snapshot_get(t->work->snapshot, TDA_CTX_MCP_SERVER_NAME)));
+    t->timer.fire = on_open;
+    if (timer_set(t->work->loop, &t->timer, 0)) fail(t, TDA_E_NOMEM, "out_of_memory", "out of memory");
+}
+
+void toolbox_cancel(struct toolbox *t) {
+    if (t->cancelled) return;
+    t->cancelled = true;
+    if (t->call)
+        call_cancel(t->call);
+    else if (t->opening)
+        timer_set(t->work->loop, &t->timer, 0); /* on_deadline lets the connection go */
+}
+
+void toolbox_fini(struct toolbox *t) {
+    timer_stop(t->work->loop, &t->timer);
+    if (t->conn) conn_release(t->conn);
+    catalogue_unref(t->catalogue);
+    t->conn = NULL;
+    t->catalogue = NULL;
+}

@@ -1,0 +1,77 @@
+/* The tools a work may use: its MCP connection and the catalogue of that server. [loop]
+ *
+ * The catalogue hangs in the snapshot's box of live objects, on its loop: listed once per connection, again when the server says
+ * that its tools changed. The model sees tools by alias: SERVER__TOOL in the alphabet that every service takes, at most 64 long,
+ * the same in every turn; the core turns it back. A name that is not in the catalogue is refused here, whoever asks. */
+#ifndef AGENT_TOOLBOX_H
+#define AGENT_TOOLBOX_H
+
+#include "agent/agent.h"
+
+enum { TOOL_ALIAS_MAX = 64 };
+
+struct tool {
+    char *name; /* the server's */
+    char *alias;
+    char *description;
+    char *schema; /* JSON */
+};
+
+struct catalogue {
+    uint32_t refs; /* its loop's */
+    uint64_t changes;
+    const struct conn *conn; /* listed on; compared, never used */
+    char *server;
+    struct tool *tools;
+    size_t n, cap;
+};
+
+void catalogue_unref(struct catalogue *c);
+const struct tool *catalogue_find(const struct catalogue *c, tda_str name_or_alias);
+/* Into out[TOOL_ALIAS_MAX + 1]. */
+void tool_alias(tda_str server, tda_str name, char *out);
+
+struct toolbox {
+    struct work *work;
+    void (*done)(struct toolbox *t, const struct error *e); /* once, later */
+
+    struct conn *conn;
+    struct catalogue *catalogue;
+    struct catalogue *listing;
+    struct call *call;
+    struct timer timer;
+    char who[96];
+    bool opening, cancelled, overflow;
+};
+
+/* `t` is the caller's, zeroed but for work and done. Needs a snapshot with an mcp_server_name (see toolbox_wanted). */
+bool toolbox_wanted(const struct work *w);
+void toolbox_open(struct toolbox *t);
+void toolbox_cancel(struct toolbox *t); /* done comes later with "cancelled", unless it came */
+void toolbox_fini(struct toolbox *t);
+
+/* ---- one call of a tool ---- */
+
+struct tool_call {
+    struct work *work;
+    struct toolbox *toolbox;
+    tda_str name;                                             /* alias or the server's */
+    tda_str args;                                             /* JSON object, or absent */
+    void (*done)(struct tool_call *c, const struct error *e); /* once, later; e: the call could not be made or broke */
+
+    const struct tool *tool;
+    struct call *call;
+    struct timer later;
+    struct error fault;
+    const struct tda_part **parts;
+    uint32_t n_parts, cap_parts;
+    size_t bytes, dropped;
+    bool is_error;
+    bool cancelled;
+};
+
+/* Checks name and required arguments, then asks the server. What comes beyond calls.max_tool_result is cut and said so. */
+void tool_call_start(struct tool_call *c);
+void tool_call_cancel(struct tool_call *c);
+
+#endif

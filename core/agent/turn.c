@@ -1,0 +1,294 @@
+/* chat.complete and agent.run: model and tools until the model stops or a limit is reached.
+ *
+ *   open toolbox -> ask model -> (tool calls side by side -> results in order -> ask model)* -> done
+ *
+ * One struct turn per work, in its arena, on its loop. Every callback that ends something is the last thing the ended part does, so
+ * a turn may finish from inside it. */
+#include <stdio.h>
+
+#include "agent/message.h"
+#include "agent/model_call.h"
+#include "agent/toolbox.h"
+
+enum { TOOL_CALLS_MAX = 64, STEPS_LOG_MAX = 1 << 20 };
+
+struct turn {
+    struct work *work;
+    struct history history;
+    struct tda_request request;
+    struct model_call model;
+    struct toolbox box;
+    bool box_open, model_running, cancelled, with_tools;
+    struct tool_call *calls; /* of this step */
+    uint32_t n_calls, pending;
+    uint32_t step, max_steps;
+    struct buf log_text; /* the steps, for the reply */
+    struct jw log;
+};
+
+static void turn_finish(struct turn *t, const struct error *e) {
+    struct work *w = t->work;
+    w->cancel = NULL;
+    model_call_fini(&t->model);
+    if (t->box_open) toolbox_fini(&t->box);
+    buf_fini(&t->log_text);
+    w->done(w, e);
+}
+
+static void turn_fail(struct turn *t, tda_status status, const char *kind, const char *text) {
+    struct error e;
+    error_set(&e, status, kind, "%s", text);
+    turn_finish(t, &e);
+}
+
+static void turn_succeed(struct turn *t, const char *stop) {
+    struct jw *out = t->work->out;
+    answer_write(&t->model.answer, out);
+    if (stop) jw_put_z(out, "stopped_by", stop);
+    if (t->with_tools) {
+        jw_end_array(&t->log);
+        jw_put_raw(out, "steps", buf_str(&t->log_text));
+    }
+    turn_finish(t, NULL);
+}
+
+static void ask_model(struct turn *t);
+
+/* ---- tools of one step ---- */
+
+static void log_call(struct turn *t, const struct tool_call *c, const struct error *e) {
+    jw_begin_object(&t->log);
+    jw_put_i64(&t->log, "step", t->step);
+    jw_put_str(&t->log, "tool", c->tool ? tda_str_of(c->tool->name) : c->name);
+    jw_put_z(&t->log, "server", t->box.catalogue ? t->box.catalogue->server : "");
+    if (json_check(c->args, 0, NULL) == TDA_OK)
+        jw_put_raw(&t->log, "args", c->args);
+    else
+        jw_put_str(&t->log, "args", c->args);
+    jw_put_bool(&t->log, "is_error", e || c->is_error);
+    if (e) jw_put_z(&t->log, "error", e->text);
+    jw_end_object(&t->log);
+}
+
+/* What the model gets to see. A failed call is an error result: it may try something else. */
+static tda_status result_part(struct turn *t, struct tool_call *c, struct tda_part *p) {
+    *p = (struct tda_part){.size = sizeof *p,
+                           .kind = TDA_PART_TOOL_RESULT,
+                           .name = c->name,
+                           .is_error = c->is_error || c->fault.text[0],
+                           .n_parts = c->n_parts,
+                           .parts = c->parts};
+    if (c->fault.text[0]) {
+        struct tda_part *text = arena_alloc(t->work->arena, sizeof *text);
+        const struct tda_part **list = arena_alloc(t->work->arena, sizeof *list);
+        if (!text || !list) return TDA_E_NOMEM;
+        *text = (struct tda_part){
+            .size = sizeof *text, .kind = TDA_PART_TEXT, .text = arena_str(t->work->arena, tda_str_of(c->fault.text))};
+        list[0] = text;
+        p->parts = list;
+        p->n_parts = 1;
+    }
+    return TDA_OK;
+}
+
+static tda_status add_results(struct turn *t) {
+    struct arena *a = t->work->arena;
+    struct tda_msg *m = arena_alloc(a, sizeof *m);
+    struct tda_part *parts = arena_alloc(a, t->n_calls * sizeof *parts);
+    const struct tda_part **list = arena_alloc(a, t->n_calls * sizeof *list);
+    const struct tda_msg *asked = t->history.msgs[t->history.n - 1];
+    if (!m || !parts || !list) return TDA_E_NOMEM;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < asked->n_parts && n < t->n_calls; i++) {
+        if (asked->parts[i]->kind != TDA_PART_TOOL_USE) continue;
+        if (result_part(t, &t->calls[n], &parts[n])) return TDA_E_NOMEM;
+        parts[n].id = asked->parts[i]->id;
+        list[n] = &parts[n];
+        n++;
+    }
+    *m = (struct tda_msg){.size = sizeof *m, .role = TDA_ROLE_USER, .n_parts = n, .parts = list};
+    return history_add(&t->history, m);
+}
+
+static void on_tool_done(struct tool_call *c, const struct error *e) {
+    struct turn *t = c->work->operation;
+    if (e && e != &c->fault) c->fault = *e;
+    if (--t->pending) return;
+    for (uint32_t i = 0; i < t->n_calls; i++) log_call(t, &t->calls[i], t->calls[i].fault.text[0] ? &t->calls[i].fault : NULL);
+    if (t->cancelled)
+        turn_fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+    else if (add_results(t))
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the turn needs more memory than one request may have");
+    else
+        ask_model(t);
+}
+
+static tda_status run_tools(struct turn *t) {
+    const struct tda_msg *asked = t->history.msgs[t->history.n - 1];
+    t->calls = arena_alloc(t->work->arena, TOOL_CALLS_MAX * sizeof *t->calls);
+    if (!t->calls) return TDA_E_NOMEM;
+    t->n_calls = 0;
+    for (uint32_t i = 0; i < asked->n_parts; i++) {
+        const struct tda_part *p = asked->parts[i];
+        if (p->kind != TDA_PART_TOOL_USE) continue;
+        if (t->n_calls == TOOL_CALLS_MAX) return TDA_E_LIMIT;
+        t->calls[t->n_calls++] =
+            (struct tool_call){.work = t->work, .toolbox = &t->box, .name = p->name, .args = p->text, .done = on_tool_done};
+    }
+    t->pending = t->n_calls;
+    for (uint32_t i = 0, n = t->n_calls; i < n; i++) tool_call_start(&t->calls[i]);
+    return TDA_OK;
+}
+
+/* ---- model ---- */
+
+static bool wants_tools(const struct turn *t) {
+    return t->with_tools && t->box_open && answer_tool_uses(&t->model.answer) > 0;
+}
+
+static void on_model_done(struct model_call *m, const struct error *e) {
+    struct turn *t = m->work->operation;
+    t->model_running = false;
+    if (e) {
+        struct error copy = *e;
+        turn_finish(t, &copy);
+        return;
+    }
+    if (!wants_tools(t)) {
+        turn_succeed(t, NULL);
+        return;
+    }
+    if (t->step >= t->max_steps) {
+        turn_succeed(t, "step_limit");
+        return;
+    }
+    const struct snapshot *s = t->work->snapshot;
+    char *tag = arena_printf(t->work->arena, "%.*s/%.*s", STR_FMT(snapshot_get(s, TDA_CTX_PROVIDER)),
+                             STR_FMT(snapshot_get(s, TDA_CTX_MODEL)));
+    const struct tda_msg *message = answer_message(&m->answer, tda_str_of(tag));
+    tda_status status = message ? history_add(&t->history, message) : TDA_E_NOMEM;
+    if (!status) status = run_tools(t);
+    if (status)
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the turn needs more memory or more tool calls than one request may have");
+}
+
+static void ask_model(struct turn *t) {
+    t->step++;
+    model_call_fini(&t->model);
+    t->request.msgs = t->history.msgs;
+    t->request.n_msgs = t->history.n;
+    t->model = (struct model_call){.work = t->work, .request = t->request, .done = on_model_done};
+    t->model_running = true;
+    model_call_start(&t->model);
+}
+
+/* ---- begin ---- */
+
+static tda_status offer_tools(struct turn *t) {
+    const struct catalogue *c = t->box.catalogue;
+    struct tda_tool *tools = arena_alloc(t->work->arena, (c->n + 1) * sizeof *tools);
+    const struct tda_tool **list = arena_alloc(t->work->arena, (c->n + 1) * sizeof *list);
+    if (!tools || !list) return TDA_E_NOMEM;
+    for (size_t i = 0; i < c->n; i++) {
+        tools[i] = (struct tda_tool){.size = sizeof *tools,
+                                     .name = tda_str_of(c->tools[i].alias),
+                                     .description = tda_str_of(c->tools[i].description),
+                                     .schema = tda_str_of(c->tools[i].schema)};
+        list[i] = &tools[i];
+    }
+    t->request.tools = list;
+    t->request.n_tools = (uint32_t)c->n;
+    return TDA_OK;
+}
+
+static void on_tools_ready(struct toolbox *box, const struct error *e) {
+    struct turn *t = box->work->operation;
+    if (e) {
+        struct error copy = *e;
+        turn_finish(t, &copy);
+    } else if (offer_tools(t)) {
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the server's tools need more memory than one request may have");
+    } else {
+        ask_model(t);
+    }
+}
+
+static void turn_cancel(struct work *w) {
+    struct turn *t = w->operation;
+    if (t->cancelled) return;
+    t->cancelled = true;
+    if (t->model_running) {
+        model_call_cancel(&t->model);
+    } else if (t->pending) {
+        for (uint32_t i = 0, n = t->n_calls; i < n; i++) tool_call_cancel(&t->calls[i]);
+    } else if (t->box_open) {
+        toolbox_cancel(&t->box);
+    }
+}
+
+/* Tools that a caller of chat.complete brings along: the model may ask for them, he runs them. */
+static tda_status tools_from_params(struct turn *t, struct error *e) {
+    struct json list = json_key(t->work->params, TDA_STR("tools"));
+    uint64_t n = json_count(list);
+    if (!n) return TDA_OK;
+    struct tda_tool *tools = arena_alloc(t->work->arena, n * sizeof *tools);
+    const struct tda_tool **pointers = arena_alloc(t->work->arena, n * sizeof *pointers);
+    if (!tools || !pointers) return error_set(e, TDA_E_LIMIT, "request_too_large", "too many tools");
+    uint32_t i = 0;
+    for (struct json v = json_first(list); json_type(v); v = json_next(v), i++) {
+        tools[i] = (struct tda_tool){.size = sizeof *tools,
+                                     .name = json_str(json_key(v, TDA_STR("name"))),
+                                     .description = json_str(json_key(v, TDA_STR("description"))),
+                                     .schema = json_raw(json_key(v, TDA_STR("schema")))};
+        pointers[i] = &tools[i];
+        if (tools[i].name.n && json_type(json_key(v, TDA_STR("schema"))) == TDA_JSON_OBJECT) continue;
+        error_field(e, "tools.%u", i);
+        return error_set(e, TDA_E_INVALID, "invalid_param", "tools.%u needs a name and a schema (an object)", i);
+    }
+    t->request.tools = pointers;
+    t->request.n_tools = i;
+    return TDA_OK;
+}
+
+static void begin(struct work *w, bool with_tools) {
+    struct error e = {.retry_ms = -1};
+    int64_t max_steps = w->agent->config->calls_max_steps, asked = 0;
+    struct turn *t = arena_alloc(w->arena, sizeof *t);
+    if (!t) {
+        error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+        w->done(w, &e);
+        return;
+    }
+    if (json_i64(json_key(w->params, TDA_STR("max_steps")), &asked) && asked >= 1 && asked < max_steps) max_steps = asked;
+    t->work = w;
+    t->max_steps = (uint32_t)max_steps;
+    t->with_tools = with_tools;
+    t->history.arena = w->arena;
+    t->request =
+        (struct tda_request){.size = sizeof t->request, .op = TDA_OP_CHAT, .model = snapshot_get(w->snapshot, TDA_CTX_MODEL)};
+    buf_init(&t->log_text, STEPS_LOG_MAX);
+    jw_init(&t->log, &t->log_text);
+    jw_begin_array(&t->log);
+    w->operation = t;
+    w->cancel = turn_cancel;
+    tda_status s = history_from_params(&t->history, w->params, &e);
+    if (!s) s = request_from_params(&t->request, w->params, w->arena, &e);
+    if (!s && !with_tools) s = tools_from_params(t, &e);
+    if (s) {
+        turn_finish(t, &e);
+    } else if (with_tools && toolbox_wanted(w)) {
+        t->box = (struct toolbox){.work = w, .done = on_tools_ready};
+        t->box_open = true;
+        toolbox_open(&t->box);
+    } else {
+        ask_model(t);
+    }
+}
+
+void agent_chat(struct work *w) {
+    begin(w, false);
+}
+
+void agent_run(struct work *w) {
+    begin(w, true);
+}

@@ -1,0 +1,451 @@
+/* tdad: reads the configuration, puts the parts together, waits for a signal, takes them apart.
+ *
+ * Signals are blocked before any thread starts and waited for here. Exit codes: 0 stopped as asked, 1 failed while running,
+ * 2 wrong use, 78 wrong configuration (EX_CONFIG). */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "loop/flow.h"
+#include "route/route.h"
+#include "server/server.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78, LOOPS_AUTO_MAX = 4, FLAGS_MAX = 64 };
+#define DRAIN_GRACE_NS (5LL * NS_PER_S)
+
+#ifndef TDA_VERSION
+#define TDA_VERSION "0.1.0"
+#endif
+
+static const char usage_text[] =
+    "tdad - hosts LLM agents for many users at once\n"
+    "\n"
+    "usage: tdad [--config FILE] [--set PATH=VALUE ...]\n"
+    "\n"
+    "  -c, --config FILE     YAML to read; default: $TDA_CONFIG, else none (defaults and environment only)\n"
+    "  -s, --set PATH=VALUE  a setting, over file and environment; may be repeated\n"
+    "      --check           read and check everything, print what is wrong, end\n"
+    "      --explain[=json]  print every effective setting and where it came from, end\n"
+    "      --reference WHAT  print the reference page of 'settings' or 'methods' as Markdown, end\n"
+    "  -V, --version         print the version, end\n"
+    "  -h, --help            print this, end\n"
+    "\n"
+    "examples:\n"
+    "  tdad --config configs/team.yaml --check\n"
+    "  tdad --config configs/demo.yaml --set log.level=debug\n"
+    "  TDA_CONFIGURATION_PERSISTENCE=false tdad --set listen=ipc:///tmp/tda.sock\n"
+    "\n"
+    "signals: TERM and INT end it after the requests in flight have been answered.\n";
+
+struct options {
+    const char *config;
+    const char *flags[FLAGS_MAX];
+    size_t n_flags;
+    bool check, explain, explain_json;
+    const char *reference;
+};
+
+struct host {
+    struct config *config;
+    struct plugins *plugins;
+    struct contexts *contexts;
+    struct agent agent;
+    struct jobs *jobs;
+    struct launcher *launcher;
+    struct loop **loops;
+    unsigned n_loops, n_started;
+    struct router *router;
+    struct server *server;
+};
+
+/* ---- command line ---- */
+
+enum { OPT_CHECK = 256, OPT_EXPLAIN, OPT_REFERENCE };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"set", required_argument, NULL, 's'},
+    {"check", no_argument, NULL, OPT_CHECK},
+    {"explain", optional_argument, NULL, OPT_EXPLAIN},
+    {"reference", required_argument, NULL, OPT_REFERENCE},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int usage_error(const char *what, const char *arg) {
+    fprintf(stderr, "tdad: %s%s%s\ntry: tdad --help\n", what, arg ? ": " : "", arg ? arg : "");
+    return EXIT_USAGE;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, struct options *o) {
+    int opt;
+    *o = (struct options){.config = getenv("TDA_CONFIG")};
+    while ((opt = getopt_long(argc, argv, "c:s:Vh", long_options, NULL)) != -1) switch (opt) {
+        case 'c': o->config = optarg; break;
+        case 's':
+            if (o->n_flags == FLAGS_MAX) return usage_error("too many --set", NULL);
+            if (!strchr(optarg, '=')) return usage_error("--set wants PATH=VALUE", optarg);
+            o->flags[o->n_flags++] = optarg;
+            break;
+        case OPT_CHECK: o->check = true; break;
+        case OPT_EXPLAIN:
+            o->explain = true;
+            o->explain_json = optarg && strcmp(optarg, "json") == 0;
+            if (optarg && !o->explain_json) return usage_error("--explain takes nothing or =json, not", optarg);
+            break;
+        case OPT_REFERENCE: o->reference = optarg; break;
+        case 'V': printf("tdad %s (plugin interface %u.%u)\n", TDA_VERSION, TDA_ABI_MAJOR, TDA_ABI_MINOR); return 0;
+        case 'h': fputs(usage_text, stdout); return 0;
+        default: return usage_error("see the line above", NULL);
+        }
+    if (optind < argc) return usage_error("unexpected argument", argv[optind]);
+    return -1;
+}
+
+static int print_reference(const char *what) {
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    if (strcmp(what, "settings") == 0)
+        config_reference(&out);
+    else if (strcmp(what, "methods") == 0)
+        route_reference(&out);
+    else
+        return usage_error("--reference wants settings or methods, not", what);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_fini(&out);
+    return 0;
+}
+
+/* ---- bridges between the front door and the router ---- */
+
+static void on_request(void *arg, struct server_request *sr, const struct peer *peer, tda_str text) {
+    struct host *h = arg;
+    struct caller caller = {peer->connection, peer->is_ipc, peer->uid};
+    route_request(h->router, sr, &caller, text);
+}
+
+static void on_oversize(void *arg, struct server_request *sr, const struct peer *peer, uint64_t claimed) {
+    struct host *h = arg;
+    struct caller caller = {peer->connection, peer->is_ipc, peer->uid};
+    route_oversize(h->router, sr, &caller, claimed);
+}
+
+static void on_gone(void *arg, uint64_t connection) {
+    struct host *h = arg;
+    route_gone(h->router, connection);
+}
+
+static void send_reply(void *token, tda_str text) {
+    server_reply(token, text);
+}
+
+static void write_server_stats(void *arg, struct jw *w) {
+    struct host *h = arg;
+    struct server_stats s;
+    if (!h->server) return;
+    server_stats(h->server, &s);
+    jw_open_object(w, "front_door");
+    jw_put_u64(w, "connections", s.connections);
+    jw_put_u64(w, "connections_total", s.connections_total);
+    jw_put_u64(w, "connections_refused", s.refused);
+    jw_put_u64(w, "requests", s.requests_total);
+    jw_put_u64(w, "replies", s.replies_total);
+    jw_put_u64(w, "malformed", s.malformed);
+    jw_put_u64(w, "oversized", s.oversized);
+    jw_end_object(w);
+}
+
+static void write_server_info(void *arg, struct jw *w) {
+    struct host *h = arg;
+    if (!h->server) return;
+    jw_open_array(w, "listeners");
+    for (const char *const *url = server_urls(h->server); *url; url++) jw_str(w, tda_str_of(*url));
+    jw_end_array(w);
+}
+
+/* ---- posting to loops ---- */
+
+struct posted {
+    struct task task;
+    void (*fn)(void *);
+    void *arg;
+};
+
+static void run_posted(struct task *t) {
+    struct posted *p = CONTAINER_OF(t, struct posted, task);
+    p->fn(p->arg);
+    free(p);
+}
+
+/* What is posted here frees something, so it must not fail: wait for memory rather than leak or run on the wrong thread. */
+static void post_to_loop(void *arg, unsigned loop, void (*fn)(void *), void *fn_arg) {
+    struct host *h = arg;
+    struct posted *p;
+    while (!(p = malloc(sizeof *p))) usleep(1000);
+    *p = (struct posted){.task = {.run = run_posted}, .fn = fn, .arg = fn_arg};
+    loop_post(h->loops[loop], &p->task);
+}
+
+/* ---- jobs ---- */
+
+static tda_status job_cleanup(void *arg, char *note, size_t note_size) {
+    struct host *h = arg;
+    uint64_t removed = 0;
+    tda_status s = contexts_sweep(h->contexts, h->config->cleanup_max_age, &removed);
+    snprintf(note, note_size, "%llu contexts removed, %llu kept", (unsigned long long)removed,
+             (unsigned long long)contexts_count(h->contexts));
+    if (removed) log_info("idle contexts removed", LOG_INT("count", (int64_t)removed));
+    return s;
+}
+
+/* Shared mode schedules no sweep. */
+static tda_status start_jobs(struct host *h) {
+    bool per_user = !h->config->contexts_persistence;
+    struct job_spec cleanup = {.name = "context_cleanup",
+                               .help = "removes contexts that nobody used for maintenance.context_cleanup.max_age",
+                               .interval_ns = h->config->cleanup_interval,
+                               .enabled = per_user && h->config->cleanup_enabled,
+                               .run = job_cleanup,
+                               .arg = h};
+    struct job_spec replies = {.name = "reply_cleanup",
+                               .help = "drops replies stored for idempotency keys that are older than idempotency.keep",
+                               .interval_ns = 60LL * NS_PER_S,
+                               .enabled = true,
+                               .run = router_clean,
+                               .arg = h->router};
+    tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
+    if (!s) s = jobs_add(h->jobs, &replies);
+    return s ? s : jobs_start(h->jobs);
+}
+
+/* ---- loops ---- */
+
+static unsigned loop_count(const struct config *c) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (c->loops) return (unsigned)c->loops;
+    return cores < 1 ? 1 : cores > LOOPS_AUTO_MAX ? LOOPS_AUTO_MAX : (unsigned)cores;
+}
+
+struct loop_step {
+    struct task task;
+    struct host *host;
+    struct loop *loop;
+    bool open;
+    tda_status status;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool finished;
+};
+
+static void run_loop_step(struct task *t) {
+    struct loop_step *s = CONTAINER_OF(t, struct loop_step, task);
+    tda_status status = TDA_OK;
+    if (s->open)
+        status = plugins_open_loop(s->host->plugins, s->loop);
+    else
+        plugins_close_loop(s->host->plugins, s->loop);
+    pthread_mutex_lock(&s->lock);
+    s->status = status;
+    s->finished = true;
+    pthread_cond_signal(&s->done);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Opens or closes the plugins' instances on a loop's own thread, and waits for that. */
+static tda_status on_loop(struct host *h, struct loop *l, bool open) {
+    struct loop_step s = {.task = {.run = run_loop_step}, .host = h, .loop = l, .open = open};
+    pthread_mutex_init(&s.lock, NULL);
+    pthread_cond_init(&s.done, NULL);
+    loop_post(l, &s.task);
+    pthread_mutex_lock(&s.lock);
+    while (!s.finished) pthread_cond_wait(&s.done, &s.lock);
+    pthread_mutex_unlock(&s.lock);
+    pthread_cond_destroy(&s.done);
+    pthread_mutex_destroy(&s.lock);
+    return s.status;
+}
+
+static tda_status start_loops(struct host *h) {
+    h->n_loops = loop_count(h->config);
+    h->loops = calloc(h->n_loops, sizeof *h->loops);
+    if (!h->loops) return TDA_E_NOMEM;
+    for (unsigned i = 0; i < h->n_loops; i++) {
+        struct loop_options o = {.index = i, .config = h->config, .launcher = h->launcher};
+        tda_status s = loop_new(&o, &h->loops[i]);
+        if (!s) s = loop_start(h->loops[i]);
+        if (s) return s;
+        h->n_started++;
+        s = on_loop(h, h->loops[i], true);
+        if (s) return s;
+    }
+    return TDA_OK;
+}
+
+/* ---- life ---- */
+
+static void limit_resources(void) {
+    struct rlimit none = {0, 0}, files;
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0); /* secrets stay out of cores and of other processes' reach */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static tda_status fail(struct error *e, tda_status s, const char *what) {
+    return error_set(e, s, NULL, "%s: %s", what, status_text(s));
+}
+
+static tda_status host_start(struct host *h, struct error *e) {
+    tda_status s = launcher_start(NULL, &h->launcher, e);
+    if (s) return s;
+    s = start_loops(h);
+    if (s) return fail(e, s, "cannot start the loop threads");
+    struct contexts_options co = {.persistence = h->config->contexts_persistence,
+                                  .mirror_to_shared = h->config->contexts_mirror,
+                                  .max_users = (uint64_t)h->config->contexts_max_users,
+                                  .n_loops = h->n_loops,
+                                  .post = post_to_loop,
+                                  .post_arg = h};
+    s = contexts_new(&co, &h->contexts);
+    if (s) return fail(e, s, "cannot make the contexts");
+    agent_init(&h->agent, h->config, h->plugins, h->contexts);
+    s = jobs_new(&h->jobs);
+    if (s) return fail(e, s, "cannot make the scheduler");
+    struct router_options ro = {.config = h->config,
+                                .contexts = h->contexts,
+                                .plugins = h->plugins,
+                                .agent = &h->agent,
+                                .jobs = h->jobs,
+                                .loops = h->loops,
+                                .n_loops = h->n_loops,
+                                .launcher = h->launcher,
+                                .reply = send_reply,
+                                .write_stats = write_server_stats,
+                                .write_info = write_server_info,
+                                .write_arg = h};
+    s = router_new(&ro, &h->router);
+    if (!s) s = start_jobs(h);
+    if (s) return fail(e, s, "cannot start the scheduler");
+    static const struct server_ops ops = {on_request, on_oversize, on_gone};
+    return server_start(h->config, &ops, h, &h->server, e);
+}
+
+/* The other way round. Every step takes what a failed start left. */
+static void host_stop(struct host *h) {
+    if (h->server) server_stop_listening(h->server);
+    if (h->router) router_drain(h->router, DRAIN_GRACE_NS);
+    if (h->jobs) jobs_stop(h->jobs);
+    if (h->server) server_stop(h->server, NS_PER_S);
+    contexts_free(h->contexts); /* posts the drops of what lives on loops */
+    for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], false);
+    for (unsigned i = 0; i < h->n_started; i++) loop_stop(h->loops[i]);
+    for (unsigned i = 0; i < h->n_started; i++) loop_join(h->loops[i]);
+    if (h->launcher) launcher_stop(h->launcher);
+    for (unsigned i = 0; i < h->n_loops && h->loops; i++) loop_free(h->loops[i]);
+    free(h->loops);
+    router_free(h->router);
+    jobs_free(h->jobs);
+    if (h->contexts) agent_fini(&h->agent);
+    plugins_free(h->plugins);
+    config_free(h->config);
+}
+
+static void say_ready(const struct host *h) {
+    const char *mode = contexts_is_shared(h->contexts) ? "shared" : "per-user";
+    for (const char *const *url = server_urls(h->server); *url; url++) {
+        log_info("listening", LOG_Z("url", *url));
+        if (strncmp(*url, "tcp", 3) == 0)
+            log_warn("this listener has no identity yet: it is bound to loopback, and whoever reaches it may speak for every user",
+                     LOG_Z("url", *url));
+    }
+    log_info("ready", LOG_Z("version", TDA_VERSION), LOG_Z("mode", mode), LOG_INT("loops", h->n_loops));
+}
+
+static int wait_for_signal(const sigset_t *set) {
+    for (;;) {
+        int sig = 0;
+        if (sigwait(set, &sig)) continue;
+        if (sig == SIGHUP) {
+            log_warn("SIGHUP: reload is not available yet; restart to read the configuration again");
+            continue;
+        }
+        return sig;
+    }
+}
+
+static int run(struct host *h, const sigset_t *signals) {
+    struct error e = {.retry_ms = -1};
+    limit_resources();
+    if (host_start(h, &e)) {
+        fprintf(stderr, "tdad: %s%s%s\n", e.text, e.hint[0] ? "\n      " : "", e.hint);
+        host_stop(h);
+        return 1;
+    }
+    say_ready(h);
+    int sig = wait_for_signal(signals);
+    log_info("stopping", LOG_Z("signal", sig == SIGINT ? "INT" : "TERM"));
+    host_stop(h);
+    log_info("stopped");
+    return 0;
+}
+
+static int print_config(const struct options *o, struct host *h) {
+    struct buf out;
+    buf_init(&out, 4 << 20);
+    if (o->explain) config_explain(h->config, o->explain_json, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_fini(&out);
+    if (o->check) printf("configuration ok%s%s\n", o->config ? ": " : "", o->config ? o->config : "");
+    plugins_free(h->plugins);
+    config_free(h->config);
+    return 0;
+}
+
+static int report_config(struct host *h, struct buf *report, const struct options *o) {
+    fprintf(stderr, "tdad: the configuration is not usable%s%s\n%.*s", o->config ? ": " : "", o->config ? o->config : "",
+            STR_FMT(buf_str(report)));
+    buf_fini(report);
+    plugins_free(h->plugins);
+    config_free(h->config);
+    return EXIT_CONFIG;
+}
+
+int main(int argc, char **argv) {
+    struct options o;
+    struct host h = {0};
+    struct buf report, notes;
+    sigset_t signals;
+    int code = parse_options(argc, argv, &o);
+    if (code >= 0) return code;
+    if (o.reference) return print_reference(o.reference);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (hash_init()) return usage_error("no source of random numbers", NULL);
+    buf_init(&report, 1 << 20);
+    buf_init(&notes, 1 << 20);
+    struct config_source source = {.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
+    if (config_load(&source, &h.config, &report, &notes)) return report_config(&h, &report, &o);
+    bool quiet = o.check || o.explain;
+    log_setup(quiet ? LOG_LEVEL_WARN : (enum log_level)(h.config->log_level + 1), h.config->log_format == 1, 2);
+    if (notes.n) fprintf(stderr, "%.*s", STR_FMT(buf_str(&notes)));
+    buf_fini(&notes);
+    if (plugins_new(h.config, environ, &h.plugins, &report)) return report_config(&h, &report, &o);
+    buf_fini(&report);
+    return quiet ? print_config(&o, &h) : run(&h, &signals);
+}

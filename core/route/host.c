@@ -1,0 +1,145 @@
+/* host.*, config.explain, plugin.list, job.*: what concerns no user. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "loop/flow.h"
+#include "route/request.h"
+
+#ifndef TDA_VERSION
+#define TDA_VERSION "0.1.0"
+#endif
+
+void host_ping(struct request *q) {
+    jw_put_bool(&q->out, "pong", true);
+    request_reply(q, NULL);
+}
+
+void host_info(struct request *q) {
+    const struct router_options *o = router_options(q->router);
+    char abi[16];
+    snprintf(abi, sizeof abi, "%u.%u", TDA_ABI_MAJOR, TDA_ABI_MINOR);
+    jw_put_z(&q->out, "name", "tdad");
+    jw_put_z(&q->out, "version", TDA_VERSION);
+    jw_put_z(&q->out, "abi", abi);
+    jw_put_i64(&q->out, "pid", getpid());
+    jw_put_z(&q->out, "mode", contexts_is_shared(o->contexts) ? "shared" : "per-user");
+    jw_put_u64(&q->out, "loops", o->n_loops);
+    jw_put_i64(&q->out, "uptime_s", (clock_now_ns() - router_started_ns(q->router)) / NS_PER_S);
+    if (o->write_info) o->write_info(o->write_arg, &q->out);
+    request_reply(q, NULL);
+}
+
+static void write_loops(const struct router_options *o, struct jw *w) {
+    jw_open_array(w, "loops");
+    for (unsigned i = 0; i < o->n_loops; i++) {
+        struct loop_stats s;
+        loop_stats(o->loops[i], &s);
+        jw_begin_object(w);
+        jw_put_u64(w, "flows_open", s.flows_open);
+        jw_put_u64(w, "flows_total", s.flows_total);
+        jw_put_u64(w, "posts", s.posts);
+        jw_put_u64(w, "longest_callback_us", s.longest_callback_ns / 1000);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+}
+
+static void write_calls(const struct router_options *o, struct jw *w) {
+    struct call_stats c;
+    calls_stats(o->plugins, &c);
+    jw_open_object(w, "calls");
+    jw_put_u64(w, "started", c.started);
+    jw_put_u64(w, "finished", c.finished);
+    jw_put_u64(w, "dropped", c.dropped);
+    jw_put_u64(w, "stale_uses", c.stale_uses);
+    jw_put_u64(w, "plugin_bugs", c.bugs);
+    jw_put_u64(w, "connections_open", c.conns_open);
+    jw_put_u64(w, "connections_total", c.conns_total);
+    jw_end_object(w);
+}
+
+static void write_requests(struct request *q) {
+    struct route_stats s;
+    uint64_t entries, bytes;
+    router_stats(q->router, &s);
+    idempotency_stats(router_idempotency(q->router), &entries, &bytes);
+    jw_open_object(&q->out, "requests");
+    jw_put_u64(&q->out, "total", s.requests);
+    jw_put_u64(&q->out, "in_flight", s.in_flight);
+    jw_put_u64(&q->out, "users_in_flight", s.users_in_flight);
+    jw_put_u64(&q->out, "errors", s.errors);
+    jw_put_u64(&q->out, "refused", s.refused);
+    jw_put_u64(&q->out, "cancelled", s.cancelled);
+    jw_end_object(&q->out);
+    jw_open_object(&q->out, "stored_replies");
+    jw_put_u64(&q->out, "entries", entries);
+    jw_put_u64(&q->out, "bytes", bytes);
+    jw_end_object(&q->out);
+}
+
+static uint64_t resident_bytes(void) {
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f) return 0;
+    if (fscanf(f, "%*s %llu", &pages) != 1) pages = 0;
+    fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void host_stats(struct request *q) {
+    const struct router_options *o = router_options(q->router);
+    jw_put_i64(&q->out, "uptime_s", (clock_now_ns() - router_started_ns(q->router)) / NS_PER_S);
+    jw_put_u64(&q->out, "resident_bytes", resident_bytes());
+    jw_put_u64(&q->out, "contexts", contexts_count(o->contexts));
+    jw_put_i64(&q->out, "children", o->launcher ? launcher_children(o->launcher) : 0);
+    write_requests(q);
+    write_calls(o, &q->out);
+    write_loops(o, &q->out);
+    if (o->write_stats) o->write_stats(o->write_arg, &q->out);
+    request_reply(q, NULL);
+}
+
+void host_methods(struct request *q) {
+    methods_write(&q->out);
+    request_reply(q, NULL);
+}
+
+void host_explain(struct request *q) {
+    struct buf text;
+    buf_init(&text, 4 << 20);
+    config_explain(router_options(q->router)->config, true, &text);
+    jw_put_raw(&q->out, "settings", buf_str(&text));
+    buf_fini(&text);
+    request_reply(q, NULL);
+}
+
+void host_plugins(struct request *q) {
+    jw_key(&q->out, TDA_STR("plugins"));
+    plugins_write(router_options(q->router)->plugins, &q->out);
+    request_reply(q, NULL);
+}
+
+void host_jobs(struct request *q) {
+    jw_key(&q->out, TDA_STR("jobs"));
+    jobs_write(router_options(q->router)->jobs, &q->out);
+    request_reply(q, NULL);
+}
+
+static void on_job_done(void *arg, tda_status status, const char *note) {
+    struct request *q = arg;
+    struct error e;
+    if (status) {
+        error_set(&e, status, "job_failed", "the job failed: %s", note[0] ? note : status_text(status));
+        request_reply(q, &e);
+        return;
+    }
+    jw_put_z(&q->out, "result", "OK");
+    jw_put_z(&q->out, "note", note);
+    request_reply(q, NULL);
+}
+
+void host_job_run(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    if (jobs_run_now(router_options(q->router)->jobs, json_str(request_param(q, "name")), on_job_done, q, &e)) request_reply(q, &e);
+}

@@ -1,0 +1,253 @@
+/* The table of methods: names, parameters, handlers. Checking, host.methods and the reference page come from it. */
+#include <stdio.h>
+
+#include "route/request.h"
+
+static const struct param common[] = {
+    {"user", PARAM_TEXT, false, "whose context serves the request; required in per-user mode"},
+    {"deadline_ms", PARAM_NUMBER, false, "give up after this many milliseconds; at most calls.turn_timeout"},
+    {"idempotency_key", PARAM_TEXT, false, "the same key and parameters again are answered with the same reply, and done once"},
+    {"auth", PARAM_TEXT, false, "a token; not needed on ipc and loopback in this version"},
+    {NULL, 0, false, NULL},
+};
+
+static const struct param none[] = {{NULL, 0, false, NULL}};
+
+#define CONVERSATION                                                                                                               \
+    {"input", PARAM_TEXT, false, "the question; or give messages"},                                                                \
+        {"messages", PARAM_LIST, false, "the conversation: [{role, content: text or [parts]}]"},                                   \
+        {"system", PARAM_TEXT, false, "instructions before the conversation"},                                                     \
+        {"temperature", PARAM_NUMBER, false, "sent only when given"}, {"top_p", PARAM_NUMBER, false, "sent only when given"},      \
+        {"max_tokens", PARAM_NUMBER, false, "sent only when given"}, {"stop", PARAM_LIST, false, "texts that end the answer"},     \
+        {"reasoning", PARAM_TEXT, false, "effort, in the vendor's word"},                                                          \
+        {"extra", PARAM_OBJECT, false, "vendor's own fields, passed on as they are"}, {                                            \
+        "stream", PARAM_BOOL, false, "ask the service for a stream (default true); the reply is whole either way"                  \
+    }
+
+static const struct param chat_params[] = {
+    CONVERSATION,
+    {"tools", PARAM_LIST, false, "tools the model may ask for: [{name, description, schema}]; the caller runs them"},
+    {"tool_choice", PARAM_TEXT, false, "auto, none, any or tool:NAME"},
+    {NULL, 0, false, NULL},
+};
+static const struct param run_params[] = {
+    CONVERSATION,
+    {"max_steps", PARAM_NUMBER, false, "model calls at most; calls.max_steps is the bound"},
+    {NULL, 0, false, NULL},
+};
+static const struct param get_params[] = {{"field", PARAM_TEXT, false, "one field; without it the whole context"},
+                                          {NULL, 0, false, NULL}};
+static const struct param set_params[] = {
+    {"fields", PARAM_OBJECT, true, "any of the fields, set in one swap; null unsets"},
+    {NULL, 0, false, NULL},
+};
+static const struct param list_params[] = {{"limit", PARAM_NUMBER, false, "at most this many (default 1000)"},
+                                           {NULL, 0, false, NULL}};
+static const struct param configure_params[] = {
+    {"provider", PARAM_TEXT, false, "name of a provider"},
+    {"model", PARAM_TEXT, false, "model id"},
+    {"credentials", PARAM_OBJECT, false,
+     "write-only; names as the provider's plugin says; kept for this provider and address only"},
+    {"base_url", PARAM_TEXT, false, "another address of the service, where the plugin allows it"},
+    {"aws_region", PARAM_TEXT, false, "for Amazon"},
+    {"azure_deployment_details", PARAM_OBJECT, false, "for Azure: endpoint, deployment_name, api_version"},
+    {"friendli_details", PARAM_OBJECT, false, "for Friendli: token, endpoint_url, models_path"},
+    {"model_provider_in_profile", PARAM_TEXT, false, "vendor inside an inference profile"},
+    {"mcp_server", PARAM_OBJECT_OR_NULL, false,
+     "{name} of the operator's, or {name, id, url} or {name, id, host, port, path}; null: none"},
+    {NULL, 0, false, NULL},
+};
+static const struct param call_params[] = {
+    {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
+    {"arguments", PARAM_OBJECT, false, "its arguments"},
+    {NULL, 0, false, NULL},
+};
+static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
+
+static const struct method methods[] = {
+    {"host.ping", "Answers at once.", METHOD_NO_USER, none, host_ping, NULL},
+    {"host.info", "Version, mode, listeners, uptime.", METHOD_NO_USER, none, host_info, NULL},
+    {"host.stats", "Counters of every part.", METHOD_NO_USER, none, host_stats, NULL},
+    {"host.methods", "This table.", METHOD_NO_USER, none, host_methods, NULL},
+    {"config.explain", "Every effective setting and where it came from.", METHOD_NO_USER, none, host_explain, NULL},
+    {"context.get", "The fields of a context. Secrets and live objects are never in it.", 0, get_params, context_get, NULL},
+    {"context.set", "Set any fields in one swap, without validation; configure validates.", METHOD_NEW_USER, set_params,
+     context_set, NULL},
+    {"context.delete", "Remove a context and its credentials. What runs on it finishes.", 0, none, context_delete, NULL},
+    {"context.list", "The contexts there are. Touches none.", METHOD_NO_USER, list_params, context_list, NULL},
+    {"configure", "Validate provider, model, credentials and MCP server, then publish them together, or change nothing.",
+     METHOD_NEW_USER, configure_params, NULL, agent_configure},
+    {"status", "Whether and how a user is configured. Touches nothing.", METHOD_NEW_USER, none, context_status, NULL},
+    {"chat.complete", "One model call.", 0, chat_params, NULL, agent_chat},
+    {"agent.run", "A whole turn: model and tools until the model stops.", 0, run_params, NULL, agent_run},
+    {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
+    {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
+    {"plugin.list", "The plugins, loaded and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
+    {"job.list", "The maintenance jobs, last result and next run.", METHOD_NO_USER, none, host_jobs, NULL},
+    {"job.run", "Run a maintenance job now.", METHOD_NO_USER, name_params, host_job_run, NULL},
+#define LATER(name)                                                                                                                \
+    { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
+    LATER("config.reload"),
+    LATER("user.delete"),
+    LATER("models.list"),
+    LATER("task.submit"),
+    LATER("task.poll"),
+    LATER("task.respond"),
+    LATER("task.cancel"),
+    LATER("task.list"),
+    LATER("tools.enable"),
+    LATER("prompts.list"),
+    LATER("prompts.get"),
+    LATER("resources.list"),
+    LATER("resources.read"),
+    LATER("profile.list"),
+    LATER("profile.put"),
+    LATER("profile.delete"),
+    LATER("profile.default"),
+    LATER("session.create"),
+    LATER("session.list"),
+    LATER("session.get"),
+    LATER("session.rename"),
+    LATER("session.delete"),
+    LATER("plugin.load"),
+#undef LATER
+};
+
+const struct method *method_find(tda_str name) {
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (tda_str_eq(name, tda_str_of(methods[i].name))) return &methods[i];
+    return NULL;
+}
+
+tda_status unknown_method(tda_str name, struct error *e) {
+    const char *names[ARRAY_LEN(methods)];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (!(methods[i].flags & METHOD_UNAVAILABLE)) names[n++] = methods[i].name;
+    const char *near = nearest_word(name, names, n);
+    struct buf shown;
+    buf_init(&shown, 512);
+    text_sanitise((tda_str){name.p, name.n < 64 ? name.n : 64}, &shown);
+    error_set(e, TDA_E_NOT_FOUND, "unknown_method", "there is no method %.*s", STR_FMT(buf_str(&shown)));
+    buf_fini(&shown);
+    if (near)
+        error_hint(e, "did you mean %s?", near);
+    else
+        error_hint(e, "host.methods lists them");
+    return TDA_E_NOT_FOUND;
+}
+
+static const char *type_name(enum param_type t) {
+    static const char *const names[] = {"text", "number", "boolean", "object", "list", "object or null"};
+    return names[t];
+}
+
+static bool type_fits(enum param_type t, uint32_t json) {
+    switch (t) {
+    case PARAM_TEXT: return json == TDA_JSON_STRING;
+    case PARAM_NUMBER: return json == TDA_JSON_NUMBER;
+    case PARAM_BOOL: return json == TDA_JSON_BOOL;
+    case PARAM_OBJECT: return json == TDA_JSON_OBJECT;
+    case PARAM_LIST: return json == TDA_JSON_ARRAY;
+    case PARAM_OBJECT_OR_NULL: return json == TDA_JSON_OBJECT || json == TDA_JSON_NULL;
+    }
+    return false;
+}
+
+static const struct param *param_find(const struct param *list, tda_str name) {
+    for (; list->name; list++)
+        if (tda_str_eq(name, tda_str_of(list->name))) return list;
+    return NULL;
+}
+
+static tda_status unknown_param(const struct method *m, tda_str name, struct error *e) {
+    const char *names[32];
+    size_t n = 0;
+    for (const struct param *p = m->params; p->name && n < ARRAY_LEN(names); p++) names[n++] = p->name;
+    for (const struct param *p = common; p->name && n < ARRAY_LEN(names); p++) names[n++] = p->name;
+    const char *near = nearest_word(name, names, n);
+    struct buf shown;
+    buf_init(&shown, 512);
+    text_sanitise((tda_str){name.p, name.n < 48 ? name.n : 48}, &shown);
+    error_set(e, TDA_E_INVALID, "unknown_param", "%s has no parameter \"%.*s\"", m->name, STR_FMT(buf_str(&shown)));
+    error_field(e, "%.*s", STR_FMT(buf_str(&shown)));
+    buf_fini(&shown);
+    if (near)
+        error_hint(e, "did you mean %s?", near);
+    else
+        error_hint(e, "host.methods lists the parameters");
+    return TDA_E_INVALID;
+}
+
+static tda_status check_one(const struct method *m, struct json v, struct error *e) {
+    const struct param *p = param_find(m->params, json_name(v));
+    bool is_user = tda_str_eq(json_name(v), TDA_STR("user"));
+    if (!p && !(is_user && (m->flags & METHOD_NO_USER))) p = param_find(common, json_name(v));
+    if (!p) return unknown_param(m, json_name(v), e);
+    if (type_fits(p->type, json_type(v))) return TDA_OK;
+    error_set(e, TDA_E_INVALID, "wrong_type", "%s: %s must be of type %s", m->name, p->name, type_name(p->type));
+    error_field(e, "%s", p->name);
+    return TDA_E_INVALID;
+}
+
+tda_status params_check(const struct method *m, struct json params, struct error *e) {
+    for (struct json v = json_first(params); json_type(v); v = json_next(v)) {
+        tda_status s = check_one(m, v, e);
+        if (s) return s;
+    }
+    for (const struct param *p = m->params; p->name; p++) {
+        if (!p->required || json_type(json_key(params, tda_str_of(p->name)))) continue;
+        error_set(e, TDA_E_INVALID, "missing_param", "%s needs %s: %s", m->name, p->name, p->help);
+        error_field(e, "%s", p->name);
+        return TDA_E_INVALID;
+    }
+    return TDA_OK;
+}
+
+static void write_params(const struct param *list, struct jw *w) {
+    jw_begin_array(w);
+    for (; list->name; list++) {
+        jw_begin_object(w);
+        jw_put_z(w, "name", list->name);
+        jw_put_z(w, "type", type_name(list->type));
+        jw_put_bool(w, "required", list->required);
+        jw_put_z(w, "help", list->help);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+}
+
+void methods_write(struct jw *w) {
+    jw_open_array(w, "methods");
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        const struct method *m = &methods[i];
+        if (m->flags & METHOD_UNAVAILABLE) continue;
+        jw_begin_object(w);
+        jw_put_z(w, "name", m->name);
+        jw_put_z(w, "summary", m->summary);
+        jw_put_bool(w, "user", !(m->flags & METHOD_NO_USER));
+        jw_key(w, TDA_STR("params"));
+        write_params(m->params, w);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+    jw_key(w, TDA_STR("common_params"));
+    write_params(common, w);
+}
+
+static void reference_params(const struct param *list, struct buf *out) {
+    for (; list->name; list++)
+        buf_addf(out, "| `%s` | %s%s | %s |\n", list->name, type_name(list->type), list->required ? ", required" : "", list->help);
+}
+
+void route_reference(struct buf *out) {
+    buf_add_z(out, "# Methods\n\nParameters that every method takes:\n\n| name | type | meaning |\n|---|---|---|\n");
+    reference_params(common, out);
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        const struct method *m = &methods[i];
+        if (m->flags & METHOD_UNAVAILABLE) continue;
+        buf_addf(out, "\n## %s\n\n%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Takes no `user`." : "");
+        if (m->params->name) buf_add_z(out, "\n| name | type | meaning |\n|---|---|---|\n");
+        reference_params(m->params, out);
+    }
+}

@@ -1,0 +1,96 @@
+/* Inside of core/route: one request in flight, and the table of methods. */
+#ifndef ROUTE_REQUEST_H
+#define ROUTE_REQUEST_H
+
+#include "base/ref.h"
+#include "route/envelope.h"
+#include "route/idempotency.h"
+#include "route/route.h"
+
+struct request {
+    struct ref ref; /* one until the reply, one while a cancel is on its way */
+    struct router *router;
+    void *token;
+    struct caller caller;
+    struct arena arena;
+    struct envelope env;
+    const struct method *method;
+    char label[24]; /* for the log: "r17" */
+    tda_str user;   /* NUL-terminated, in the arena; "" when none was given */
+    int64_t began_ns;
+    struct idem *idem; /* NULL: no key */
+    bool counted;      /* in router's in-flight figures */
+
+    struct buf result; /* "result":{...} as it is written */
+    struct jw out;
+
+    struct snapshot *snapshot;
+    struct loop *loop; /* NULL: answered on the front door's thread */
+    struct work work;
+    struct task begin, cancel;
+    bool begun; /* its loop's */
+    bool ended; /* its loop's */
+    atomic_bool cancelled;
+    struct request *prev, *next; /* router's list of a connection's cancellable requests */
+};
+
+enum param_type { PARAM_TEXT, PARAM_NUMBER, PARAM_BOOL, PARAM_OBJECT, PARAM_LIST, PARAM_OBJECT_OR_NULL };
+
+struct param {
+    const char *name;
+    enum param_type type;
+    bool required;
+    const char *help;
+};
+
+enum method_flags {
+    METHOD_NO_USER = 1,     /* concerns no user: `user` is refused */
+    METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
+    METHOD_UNAVAILABLE = 4, /* known, not in this version: not listed */
+};
+
+struct method {
+    const char *name;
+    const char *summary;
+    unsigned flags;
+    const struct param *params;        /* ends with name NULL; the common ones come on top */
+    void (*handle)(struct request *q); /* on the front door's thread; ends with request_reply */
+    void (*start)(struct work *w);     /* or: an operation on the user's loop */
+};
+
+const struct method *method_find(tda_str name);
+tda_status unknown_method(tda_str name, struct error *e);
+/* Checks names and types against the method's table. */
+tda_status params_check(const struct method *m, struct json params, struct error *e);
+void methods_write(struct jw *w);
+
+/* The end of a request: result (e NULL, members in q->out) or error. q is gone afterwards. */
+void request_reply(struct request *q, const struct error *e);
+
+struct json request_param(const struct request *q, const char *name);
+
+/* Figures of the router for host.stats. */
+struct route_stats {
+    uint64_t requests, errors, refused, cancelled, in_flight, users_in_flight;
+};
+void router_stats(struct router *r, struct route_stats *ret);
+const struct router_options *router_options(const struct router *r);
+struct idempotency *router_idempotency(struct router *r);
+int64_t router_started_ns(const struct router *r);
+
+/* Handlers, by file. */
+void host_ping(struct request *q); /* host.c */
+void host_info(struct request *q);
+void host_stats(struct request *q);
+void host_methods(struct request *q);
+void host_explain(struct request *q);
+void host_plugins(struct request *q);
+void host_jobs(struct request *q);
+void host_job_run(struct request *q);
+void context_get(struct request *q); /* contexts.c */
+void context_set(struct request *q);
+void context_delete(struct request *q);
+void context_list(struct request *q);
+void context_status(struct request *q);
+
+#endif

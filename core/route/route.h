@@ -1,0 +1,59 @@
+/* From one message to one reply: envelope -> who is calling -> which method -> its handler -> the reply. Knows no transport: the
+ * front door hands messages in and gets replies out.
+ *
+ * Runs on the front door's threads and never waits there: what belongs to a user is posted to his loop. [any] throughout. */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+
+#include "agent/agent.h"
+#include "config/config.h"
+#include "context/context.h"
+#include "jobs/jobs.h"
+#include "loop/loop.h"
+
+struct router;
+
+/* Who is at the other end. On ipc the peer's uid decides: the daemon's own and root are trusted front ends, which may name users.
+ * tcp is bound to loopback until there is identity, and is taken as such a front end. */
+struct caller {
+    uint64_t connection;
+    bool is_ipc;
+    uint32_t uid;
+};
+
+struct router_options {
+    const struct config *config;
+    struct contexts *contexts;
+    struct plugins *plugins;
+    struct agent *agent;
+    struct jobs *jobs;
+    struct loop **loops;
+    unsigned n_loops;
+    struct launcher *launcher;
+    /* Exactly once for each route_request and route_oversize, on any thread, also from inside them. `text` is borrowed. */
+    void (*reply)(void *token, tda_str text);
+    /* Members for host.stats and host.info from above (the front door). May be NULL. */
+    void (*write_stats)(void *arg, struct jw *w);
+    void (*write_info)(void *arg, struct jw *w);
+    void *write_arg;
+};
+
+tda_status router_new(const struct router_options *o, struct router **ret);
+void router_free(struct router *r); /* nothing may be in flight */
+
+void route_request(struct router *r, void *token, const struct caller *caller, tda_str text);
+void route_oversize(struct router *r, void *token, const struct caller *caller, uint64_t claimed);
+/* The connection is gone: its requests without an idempotency key are cancelled, keyed ones go on. */
+void route_gone(struct router *r, uint64_t connection);
+
+/* From now on new requests are refused with "shutting_down". Waits until none is in flight; after grace_ns cancels what is left and
+ * waits for that. [main] */
+void router_drain(struct router *r, int64_t grace_ns);
+
+/* The scheduled cleaning of stored replies: a job of core/jobs. */
+tda_status router_clean(void *router, char *note, size_t note_size);
+
+/* The reference of the protocol as Markdown, from the method table. */
+void route_reference(struct buf *out);
+
+#endif

@@ -1,0 +1,573 @@
+/* The way of a request: parse, identity, method, parameters, idempotency, limits, context, then its handler or its loop; and back.
+ *
+ * Locks: `lock` guards the in-flight figures, users' figures and the lists of cancellable requests. Nothing is called with it held.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/answer.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "route/hash_table.h"
+#include "route/request.h"
+
+enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20, CONNECTION_BUCKETS = 1024 };
+
+struct user_load {
+    UT_hash_handle hh;
+    uint64_t n;
+    size_t key_n;
+    char key[];
+};
+
+struct router {
+    struct router_options o;
+    struct idempotency *idempotency;
+    int64_t started_ns;
+    _Atomic uint64_t serial, requests, errors, refused, cancelled;
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    uint64_t in_flight;
+    struct user_load *users;
+    struct request *by_connection[CONNECTION_BUCKETS];
+    bool draining;
+};
+
+tda_status router_new(const struct router_options *o, struct router **ret) {
+    struct router *r = calloc(1, sizeof *r);
+    pthread_condattr_t attr;
+    if (!r) return TDA_E_NOMEM;
+    r->o = *o;
+    r->started_ns = clock_now_ns();
+    if (idempotency_new(o->config, &r->idempotency)) {
+        free(r);
+        return TDA_E_NOMEM;
+    }
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->idle, &attr);
+    pthread_condattr_destroy(&attr);
+    *ret = r;
+    return TDA_OK;
+}
+
+void router_free(struct router *r) {
+    if (!r) return;
+    idempotency_free(r->idempotency);
+    pthread_cond_destroy(&r->idle);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+const struct router_options *router_options(const struct router *r) {
+    return &r->o;
+}
+
+struct idempotency *router_idempotency(struct router *r) {
+    return r->idempotency;
+}
+
+int64_t router_started_ns(const struct router *r) {
+    return r->started_ns;
+}
+
+void router_stats(struct router *r, struct route_stats *ret) {
+    pthread_mutex_lock(&r->lock);
+    *ret = (struct route_stats){.requests = atomic_load(&r->requests),
+                                .errors = atomic_load(&r->errors),
+                                .refused = atomic_load(&r->refused),
+                                .cancelled = atomic_load(&r->cancelled),
+                                .in_flight = r->in_flight,
+                                .users_in_flight = HASH_COUNT(r->users)};
+    pthread_mutex_unlock(&r->lock);
+}
+
+tda_status router_clean(void *router, char *note, size_t note_size) {
+    struct router *r = router;
+    uint64_t n = idempotency_clean(r->idempotency);
+    snprintf(note, note_size, "%llu stored replies dropped", (unsigned long long)n);
+    return TDA_OK;
+}
+
+/* ---- in-flight figures ---- */
+
+static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
+    struct user_load *u = NULL;
+    HASH_FIND(hh, r->users, user.p, user.n, u);
+    if (u && u->n >= (uint64_t)r->o.config->limits_user_requests) {
+        error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit",
+                  (unsigned long long)u->n);
+        error_hint(e, "wait for some to end; the operator's limit is limits.requests_per_user");
+        e->retry_ms = 100;
+        return TDA_E_BUSY;
+    }
+    if (!u) {
+        u = calloc(1, sizeof *u + user.n + 1);
+        if (!u) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+        memcpy(u->key, user.p, user.n);
+        u->key_n = user.n;
+        HASH_ADD(hh, r->users, key, user.n, u);
+        if (!u->hh.tbl) {
+            free(u);
+            return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+        }
+    }
+    u->n++;
+    return TDA_OK;
+}
+
+static void user_leave(struct router *r, tda_str user) {
+    struct user_load *u = NULL;
+    HASH_FIND(hh, r->users, user.p, user.n, u);
+    if (!u || --u->n) return;
+    HASH_DEL(r->users, u);
+    free(u);
+}
+
+static struct request **bucket(struct router *r, uint64_t connection) {
+    return &r->by_connection[connection % CONNECTION_BUCKETS];
+}
+
+static void list_add(struct request *q) {
+    struct request **head = bucket(q->router, q->caller.connection);
+    q->next = *head;
+    if (*head) (*head)->prev = q;
+    *head = q;
+}
+
+static void list_remove(struct request *q) {
+    if (q->prev)
+        q->prev->next = q->next;
+    else
+        *bucket(q->router, q->caller.connection) = q->next;
+    if (q->next) q->next->prev = q->prev;
+}
+
+/* Counts the request in, or says why not. On the lists from here to its reply. */
+static tda_status enter(struct request *q, struct error *e) {
+    struct router *r = q->router;
+    tda_status s = TDA_OK;
+    pthread_mutex_lock(&r->lock);
+    if (r->draining) {
+        s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
+    } else if (r->in_flight >= (uint64_t)r->o.config->limits_requests) {
+        s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
+        e->retry_ms = 100;
+    } else {
+        s = user_enter(r, q->user, e);
+    }
+    if (!s) {
+        r->in_flight++;
+        q->counted = true;
+        list_add(q);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (s) atomic_fetch_add(&r->refused, 1);
+    return s;
+}
+
+static void leave(struct request *q) {
+    struct router *r = q->router;
+    if (!q->counted) return;
+    pthread_mutex_lock(&r->lock);
+    list_remove(q);
+    user_leave(r, q->user);
+    if (--r->in_flight == 0) pthread_cond_broadcast(&r->idle);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- the reply ---- */
+
+static void request_unref(struct request *q) {
+    if (!ref_drop(&q->ref)) return;
+    buf_fini(&q->result);
+    snapshot_unref(q->snapshot);
+    json_free(q->env.doc);
+    arena_fini(&q->arena);
+    free(q);
+}
+
+static void send_reply(struct router *r, void *token, tda_str id, tda_str body) {
+    struct buf out;
+    buf_init(&out, body.n + id.n + 64);
+    envelope_write(&out, id, body);
+    if (out.status)
+        r->o.reply(token, TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,\"message\":\"out of memory\","
+                                  "\"data\":{\"kind\":\"out_of_memory\"}}}"));
+    else
+        r->o.reply(token, buf_str(&out));
+    buf_fini(&out);
+}
+
+static void answer_waiters(struct router *r, struct idem_waiter *w, tda_str body) {
+    while (w) {
+        struct idem_waiter *next = w->next;
+        send_reply(r, w->token, w->id, body);
+        free(w);
+        w = next;
+    }
+}
+
+static void write_meta(struct request *q) {
+    const struct work *w = &q->work;
+    const struct snapshot *s = w->snapshot;
+    int64_t overhead = clock_now_ns() - q->began_ns - w->meta.upstream_ns;
+    jw_open_object(&q->out, "meta");
+    if (s) {
+        jw_put_str(&q->out, "provider", snapshot_get(s, TDA_CTX_PROVIDER));
+        jw_put_str(&q->out, "model", snapshot_get(s, TDA_CTX_MODEL));
+        jw_put_str(&q->out, "mcp_server", snapshot_get(s, TDA_CTX_MCP_SERVER_NAME));
+        jw_put_u64(&q->out, "epoch", snapshot_epoch(s));
+    }
+    if (w->meta.attempts) jw_put_u64(&q->out, "attempts", w->meta.attempts);
+    if (w->meta.has_usage) {
+        jw_key(&q->out, TDA_STR("usage"));
+        usage_write(&w->meta.usage, &q->out);
+    }
+    jw_put_i64(&q->out, "upstream_us", w->meta.upstream_ns / 1000);
+    jw_put_i64(&q->out, "overhead_us", overhead > 0 ? overhead / 1000 : 0);
+    jw_end_object(&q->out);
+}
+
+/* Not stored: what may go better next time, and what was never carried out. */
+static bool worth_keeping(const struct error *e) {
+    return !e || (e->retry_ms < 0 && e->status != TDA_E_BUSY && e->status != TDA_E_CANCELLED && e->status != TDA_E_CLOSED &&
+                  e->status != TDA_E_TIMEOUT && e->status != TDA_E_NOMEM);
+}
+
+static void log_end(const struct request *q, const struct error *e) {
+    char user[9];
+    hash_log_user(q->user, user);
+    if (e)
+        log_info("request failed", LOG_Z("request", q->label), LOG_Z("method", q->method ? q->method->name : "?"),
+                 LOG_Z("user", user), LOG_Z("kind", e->kind), LOG_Z("error", e->text),
+                 LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
+    else
+        log_debug("request", LOG_Z("request", q->label), LOG_Z("method", q->method->name), LOG_Z("user", user),
+                  LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
+}
+
+void request_reply(struct request *q, const struct error *e) {
+    struct router *r = q->router;
+    struct error copy;
+    if (!e && q->loop) write_meta(q);
+    if (!e) jw_end_object(&q->out);
+    if (!e && q->result.status) {
+        error_set(&copy, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
+        e = &copy;
+    }
+    if (e) {
+        atomic_fetch_add(&r->errors, 1);
+        buf_clear(&q->result);
+        envelope_error(&q->result, 0, e);
+    }
+    if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
+    struct idem_waiter *joined =
+        q->idem ? idempotency_finish(r->idempotency, q->idem, worth_keeping(e), buf_str(&q->result)) : NULL;
+    send_reply(r, q->token, q->env.id, buf_str(&q->result));
+    answer_waiters(r, joined, buf_str(&q->result));
+    leave(q);
+    request_unref(q);
+}
+
+/* ---- on the loop ---- */
+
+static void on_work_done(struct work *w, const struct error *e) {
+    struct request *q = CONTAINER_OF(w, struct request, work);
+    q->ended = true;
+    request_reply(q, e);
+}
+
+static void on_begin(struct task *t) {
+    struct request *q = CONTAINER_OF(t, struct request, begin);
+    if (atomic_load(&q->cancelled)) {
+        struct error e;
+        error_set(&e, TDA_E_CANCELLED, "cancelled", "cancelled before it began");
+        on_work_done(&q->work, &e);
+        return;
+    }
+    q->begun = true;
+    q->method->start(&q->work);
+}
+
+static void on_cancel(struct task *t) {
+    struct request *q = CONTAINER_OF(t, struct request, cancel);
+    if (q->begun && !q->ended) agent_cancel(&q->work);
+    request_unref(q);
+}
+
+/* Once per request; under the router's lock, which keeps the request from ending meanwhile. */
+static void cancel_locked(struct request *q) {
+    if (!q->loop || atomic_exchange(&q->cancelled, true)) return;
+    atomic_fetch_add(&q->router->cancelled, 1);
+    ref_take(&q->ref);
+    q->cancel.run = on_cancel;
+    loop_post(q->loop, &q->cancel);
+}
+
+void route_gone(struct router *r, uint64_t connection) {
+    pthread_mutex_lock(&r->lock);
+    for (struct request *q = *bucket(r, connection); q; q = q->next)
+        if (q->caller.connection == connection && !q->idem) cancel_locked(q);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool wait_idle(struct router *r, int64_t ns) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec += ns % NS_PER_S;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= NS_PER_S;
+    }
+    while (r->in_flight && pthread_cond_timedwait(&r->idle, &r->lock, &until) == 0) {
+    }
+    return r->in_flight == 0;
+}
+
+void router_drain(struct router *r, int64_t grace_ns) {
+    pthread_mutex_lock(&r->lock);
+    r->draining = true;
+    if (r->in_flight)
+        log_info("waiting for requests in flight", LOG_INT("count", (int64_t)r->in_flight),
+                 LOG_INT("grace_ms", grace_ns / NS_PER_MS));
+    if (!wait_idle(r, grace_ns)) {
+        log_warn("cancelling what is left", LOG_INT("count", (int64_t)r->in_flight));
+        for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
+            for (struct request *q = r->by_connection[i]; q; q = q->next) cancel_locked(q);
+        while (!wait_idle(r, NS_PER_S)) {
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- the way in ---- */
+
+static struct request *request_new(struct router *r, void *token, const struct caller *caller, size_t size) {
+    struct request *q = calloc(1, sizeof *q);
+    if (!q) return NULL;
+    ref_init(&q->ref);
+    q->router = r;
+    q->token = token;
+    q->caller = *caller;
+    q->began_ns = clock_now_ns();
+    q->user = TDA_STR("");
+    q->env.id = TDA_STR("null");
+    snprintf(q->label, sizeof q->label, "r%llu", (unsigned long long)atomic_fetch_add(&r->serial, 1) + 1);
+    arena_init(&q->arena, size * 4 + ARENA_EXTRA);
+    buf_init(&q->result, (size_t)r->o.config->calls_max_answer * 4 + REPLY_EXTRA);
+    atomic_fetch_add(&r->requests, 1);
+    return q;
+}
+
+/* A fault of the envelope: it has no method yet, and its code is JSON-RPC's own. */
+static void refuse_code(struct request *q, int code, const struct error *e) {
+    struct buf body;
+    buf_init(&body, 8192);
+    atomic_fetch_add(&q->router->errors, 1);
+    envelope_error(&body, code, e);
+    log_end(q, e);
+    send_reply(q->router, q->token, q->env.id, buf_str(&body));
+    buf_fini(&body);
+    request_unref(q);
+}
+
+static tda_status check_caller(const struct request *q, struct error *e) {
+    if (!q->caller.is_ipc || q->caller.uid == 0 || q->caller.uid == geteuid()) return TDA_OK;
+    error_set(e, TDA_E_DENIED, "not_trusted", "the unix user %u may not speak for users here", q->caller.uid);
+    error_hint(e, "run the client as the daemon's user");
+    return TDA_E_DENIED;
+}
+
+static tda_status check_user(struct request *q, struct error *e) {
+    struct json user = request_param(q, "user");
+    if (q->method->flags & METHOD_NO_USER) return TDA_OK;
+    if (json_type(user) && !user_id_valid(json_str(user))) {
+        error_set(e, TDA_E_INVALID, "user_invalid", "user is not acceptable as a user id");
+        error_field(e, "user");
+        error_hint(e, "1 to 128 of A-Z a-z 0-9 . _ @ : - beginning with a letter or digit, without \"..\"");
+        return TDA_E_INVALID;
+    }
+    if (json_type(user)) {
+        char *copy = arena_dup(&q->arena, json_str(user));
+        if (!copy) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+        q->user = tda_str_of(copy);
+    } else if (!contexts_is_shared(q->router->o.contexts)) {
+        error_set(e, TDA_E_INVALID, "user_required", "user is missing: each user has a context of his own here");
+        error_field(e, "user");
+        return TDA_E_INVALID;
+    }
+    return TDA_OK;
+}
+
+static tda_status set_deadline(struct request *q, struct error *e) {
+    int64_t most = q->router->o.config->calls_turn_timeout, asked = 0;
+    struct json v = request_param(q, "deadline_ms");
+    if (json_type(v) && (!json_i64(v, &asked) || asked < 1)) {
+        error_set(e, TDA_E_INVALID, "invalid_param", "deadline_ms must be a whole number from 1");
+        error_field(e, "deadline_ms");
+        return TDA_E_INVALID;
+    }
+    if (asked && asked < most / NS_PER_MS) most = asked * NS_PER_MS;
+    q->work.deadline_ns = q->began_ns + most;
+    return TDA_OK;
+}
+
+/* True: go on. False: it has been answered, or has joined another; q is gone. */
+static bool claim_key(struct request *q, tda_str key) {
+    struct error e = {.retry_ms = -1};
+    char principal[32];
+    unsigned char digest[DIGEST_SIZE];
+    struct buf all, stored;
+    snprintf(principal, sizeof principal, q->caller.is_ipc ? "uid:%u" : "loopback", q->caller.uid);
+    buf_init(&all, q->env.method.n + json_raw(q->env.params).n + 1);
+    buf_add_str(&all, q->env.method);
+    buf_add_str(&all, json_raw(q->env.params));
+    hash_digest(buf_str(&all), digest);
+    bool complete = all.status == TDA_OK;
+    buf_fini(&all);
+    buf_init(&stored, SIZE_MAX / 2);
+    enum idem_outcome outcome = complete ? idempotency_begin(q->router->idempotency, tda_str_of(principal), q->user, key, digest,
+                                                             q->token, q->env.id, &q->idem, &stored)
+                                         : IDEM_FULL;
+    if (outcome == IDEM_RUN) return true;
+    if (outcome == IDEM_STORED) {
+        send_reply(q->router, q->token, q->env.id, buf_str(&stored));
+        request_unref(q);
+    } else if (outcome == IDEM_JOINED) {
+        request_unref(q);
+    } else if (outcome == IDEM_CONFLICT) {
+        error_set(&e, TDA_E_CONFLICT, "idempotency_conflict", "this idempotency_key was used with other parameters");
+        error_field(&e, "idempotency_key");
+        error_hint(&e, "use a new key for a new request");
+        request_reply(q, &e);
+    } else {
+        error_set(&e, TDA_E_BUSY, "busy", "too many requests wait for this idempotency_key");
+        e.retry_ms = 100;
+        request_reply(q, &e);
+    }
+    buf_fini(&stored);
+    return false;
+}
+
+static tda_status take_snapshot(struct request *q, struct error *e) {
+    tda_status s = contexts_acquire(q->router->o.contexts, q->user, &q->snapshot, e);
+    if (s == TDA_E_NOT_FOUND && (q->method->flags & METHOD_NEW_USER)) return TDA_OK;
+    if (s) return s;
+    bool usable = snapshot_get(q->snapshot, TDA_CTX_PROVIDER).n && snapshot_get(q->snapshot, TDA_CTX_MODEL).n;
+    bool needs_model = q->method->start == agent_chat || q->method->start == agent_run;
+    if (usable || !needs_model) return TDA_OK;
+    error_set(e, TDA_E_NOT_FOUND, "not_configured", "this context has no provider and model");
+    error_hint(e, "call configure");
+    return TDA_E_NOT_FOUND;
+}
+
+static void hand_to_loop(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    if (take_snapshot(q, &e)) {
+        request_reply(q, &e);
+        return;
+    }
+    const struct router_options *o = &q->router->o;
+    q->work.agent = o->agent;
+    q->work.snapshot = q->snapshot;
+    q->work.user = q->user;
+    q->work.request_id = q->label;
+    q->work.params = q->env.params;
+    q->work.arena = &q->arena;
+    q->work.out = &q->out;
+    q->work.done = on_work_done;
+    q->begin.run = on_begin;
+    struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
+    q->work.loop = l;
+    /* cancel_locked reads q->loop under the lock. */
+    pthread_mutex_lock(&q->router->lock);
+    q->loop = l;
+    pthread_mutex_unlock(&q->router->lock);
+    loop_post(l, &q->begin);
+}
+
+static void dispatch(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    tda_str key = json_str(request_param(q, "idempotency_key"));
+    tda_status s = params_check(q->method, q->env.params, &e);
+    if (!s) s = check_user(q, &e);
+    if (!s) s = set_deadline(q, &e);
+    if (!s && key.p && (key.n == 0 || key.n > 200)) {
+        s = error_set(&e, TDA_E_INVALID, "invalid_param", "idempotency_key must have 1 to 200 bytes");
+        error_field(&e, "idempotency_key");
+    }
+    if (s) {
+        request_reply(q, &e);
+        return;
+    }
+    if (key.p && !claim_key(q, key)) return;
+    if (enter(q, &e)) {
+        request_reply(q, &e);
+        return;
+    }
+    buf_add_z(&q->result, "\"result\":");
+    jw_init(&q->out, &q->result);
+    jw_begin_object(&q->out);
+    if (q->method->handle)
+        q->method->handle(q);
+    else
+        hand_to_loop(q);
+}
+
+static void out_of_memory(struct router *r, void *token) {
+    r->o.reply(
+        token,
+        TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,\"message\":\"out of memory\",\"data\":{\"kind\":"
+                "\"out_of_memory\"}}}"));
+}
+
+void route_request(struct router *r, void *token, const struct caller *caller, tda_str text) {
+    struct error e = {.retry_ms = -1};
+    int code = 0;
+    struct request *q = request_new(r, token, caller, text.n);
+    if (!q) {
+        out_of_memory(r, token);
+        return;
+    }
+    if (envelope_parse(text, &q->env, &code, &e)) {
+        refuse_code(q, code, &e);
+        return;
+    }
+    q->method = method_find(q->env.method);
+    if (!q->method) {
+        unknown_method(q->env.method, &e);
+        refuse_code(q, RPC_NO_METHOD, &e);
+    } else if (check_caller(q, &e)) {
+        refuse_code(q, 0, &e);
+    } else if (q->method->flags & METHOD_UNAVAILABLE) {
+        error_set(&e, TDA_E_UNSUPPORTED, "not_available", "%s is not available yet", q->method->name);
+        error_hint(&e, "host.methods lists what is");
+        refuse_code(q, 0, &e);
+    } else {
+        dispatch(q);
+    }
+}
+
+void route_oversize(struct router *r, void *token, const struct caller *caller, uint64_t claimed) {
+    struct error e;
+    struct request *q = request_new(r, token, caller, 0);
+    if (!q) {
+        out_of_memory(r, token);
+        return;
+    }
+    error_set(&e, TDA_E_LIMIT, "message_too_large", "the message has %llu bytes; at most %lld are taken",
+              (unsigned long long)claimed, (long long)r->o.config->limits_message);
+    error_hint(&e, "send less; the operator's limit is limits.message_bytes");
+    refuse_code(q, RPC_INVALID_REQUEST, &e);
+}
+
+struct json request_param(const struct request *q, const char *name) {
+    return json_key(q->env.params, tda_str_of(name));
+}
