@@ -33,26 +33,30 @@ static const char *level_name(enum log_level level) {
     }
 }
 
+/* Pieces are written whole or not at all; once one did not fit, only what closes the line is. */
 struct line {
     char p[LINE_MAX_BYTES];
     size_t n;
+    bool full;
 };
 
-/* Room for the end of the line is always kept; what does not fit is cut. */
-static void put(struct line *l, const char *p, size_t n) {
-    size_t room = sizeof l->p - 8 - l->n;
-    if (n > room) n = room;
+static bool put(struct line *l, const char *p, size_t n) {
+    if (l->full || n > sizeof l->p - 8 - l->n) {
+        l->full = true;
+        return false;
+    }
     memcpy(l->p + l->n, p, n);
     l->n += n;
+    return true;
 }
 
-static void put_z(struct line *l, const char *s) {
-    put(l, s, strlen(s));
+static bool put_z(struct line *l, const char *s) {
+    return put(l, s, strlen(s));
 }
 
 static void put_escaped(struct line *l, tda_str s) {
-    put_z(l, "\"");
-    for (size_t i = 0; i < s.n; i++) {
+    if (!put_z(l, "\"")) return;
+    for (size_t i = 0; i < s.n && !l->full; i++) {
         unsigned char c = (unsigned char)s.p[i];
         char esc[8];
         if (c == '"' || c == '\\') {
@@ -65,7 +69,7 @@ static void put_escaped(struct line *l, tda_str s) {
             put(l, s.p + i, 1);
         }
     }
-    put_z(l, "\"");
+    l->p[l->n++] = '"'; /* the room kept at the end is for this */
 }
 
 static bool plain(tda_str s) {
@@ -78,12 +82,13 @@ static bool plain(tda_str s) {
 }
 
 static void put_field(struct line *l, const struct log_field *f, bool json) {
-    put_z(l, json ? ",\"" : " ");
-    put_z(l, f->key);
-    put_z(l, json ? "\":" : "=");
+    char key[64], digits[24];
+    snprintf(key, sizeof key, json ? ",\"%s\":" : " %s=", f->key);
+    snprintf(digits, sizeof digits, "%lld", (long long)f->number);
+    if (strlen(key) + (f->is_number ? strlen(digits) : 2) > sizeof l->p - 16 - l->n)
+        l->full = true; /* never a key without its value */
+    if (!put_z(l, key)) return;
     if (f->is_number) {
-        char digits[24];
-        snprintf(digits, sizeof digits, "%lld", (long long)f->number);
         put_z(l, digits);
     } else if (!json && plain(f->text)) {
         put(l, f->text.p, f->text.n);
