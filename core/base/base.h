@@ -9,6 +9,10 @@
 
 #include "tda/types.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define UNUSED __attribute__((unused))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -57,4 +61,7 @@ const char *nearest_word(tda_str word, const char *const *words, size_t n);
 /* User ids: [A-Za-z0-9][A-Za-z0-9._@:-]{0,127}, without "..". Rejected, never altered. */
 bool user_id_valid(tda_str id);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

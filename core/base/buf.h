@@ -4,6 +4,10 @@
 
 #include "base/base.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct buf {
     char *p;
     size_t n;
@@ -27,4 +31,7 @@ void buf_drop_front(struct buf *b, size_t n); /* moves the rest down */
 tda_str buf_str(const struct buf *b);
 char *buf_take(struct buf *b, size_t *ret_n); /* gives the memory away, NUL-terminated; NULL after a failure */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -24,7 +24,9 @@ struct json {
     uint32_t node;
 };
 
+#ifndef __cplusplus
 #define JSON_ABSENT ((struct json){NULL, 0})
+#endif
 
 /* Copies `text`. max_depth 0 means JSON_DEPTH_MAX. The error says what and at which byte.
  * E_SYNTAX, E_LIMIT (depth, or more than 4 GiB), E_NOMEM. */
