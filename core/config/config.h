@@ -11,6 +11,7 @@
 struct config_kv {
     char *key;
     char *val;
+    char *where;    /* "tda.yaml:12:3", "--set" */
     bool is_secret; /* came from ${env:X} or ${file:X}, or the key says so (api_key, token, ...): never shown */
 };
 

@@ -1,6 +1,6 @@
 /* The per-user context: eleven fields, held as immutable snapshots.
  *
- *   contexts --map--> context (user id, last use, references) --> snapshot (fields, secrets, live boxes, catalogue, epoch)
+ *   contexts --map--> context (user id, last use, references) --> snapshot (fields, secrets, live boxes, epoch)
  *
  * Reading: look up, take a reference, use, drop. Writing: build a draft aside, publish it with one swap. Labels, credentials and
  * live objects stand in one snapshot, so a reader never sees a mixture. A context in use is detached by the sweep, never destroyed;
@@ -74,8 +74,6 @@ struct live *snapshot_live(const struct snapshot *s, enum ctx_group group); /* b
 const struct secrets *snapshot_secrets(const struct snapshot *s);           /* borrowed; NULL: none */
 /* A user's own setting that is no field: base_url. {NULL,0} when unset. */
 tda_str snapshot_setting(const struct snapshot *s, const char *name);
-/* Something counted that belongs to this configuration and that core/agent put there (the tool catalogue). */
-void *snapshot_catalogue(const struct snapshot *s);
 /* Digest of what configure was asked for, secrets included; all zero when it was not made by configure. */
 const unsigned char *snapshot_configured_as(const struct snapshot *s);
 void snapshot_ref(struct snapshot *s);
@@ -98,7 +96,6 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
 tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, struct error *e);
 tda_status draft_set_setting(struct draft *d, const char *name, tda_str value, struct error *e);
 tda_status draft_bind(struct draft *d, const char *origin); /* the secrets in it go to this origin only */
-tda_status draft_set_catalogue(struct draft *d, void *catalogue, void (*unref)(void *));
 void draft_set_configured_as(struct draft *d, const unsigned char digest[32]);
 tda_str draft_get(const struct draft *d, uint32_t key);
 /* A snapshot that nobody has published, to validate with: it shares the draft's live boxes and secrets, so what validation makes

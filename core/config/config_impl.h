@@ -1,0 +1,34 @@
+/* Inside of core/config: what loading passes around. */
+#ifndef CONFIG_IMPL_H
+#define CONFIG_IMPL_H
+
+#include "config/value.h"
+#include "config/yaml.h"
+
+struct config_shown {
+    char **from; /* n_settings places: "default", "tda.yaml:3:1", "environment TDA_LOOPS", "--set" */
+    char *listen_from, *plugins_from;
+};
+
+struct loading {
+    struct config *config;
+    char *const *env;
+    struct buf *report;
+    struct buf *notes;
+};
+
+/* One line of the report: "WHERE: PATH: TEXT". */
+void report_at(struct loading *l, const char *where, const char *path, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void report_nomem(struct loading *l);
+const char *env_get(char *const *env, const char *name); /* NULL: not set */
+/* Copies, and says out of memory in the report. */
+char *keep(struct loading *l, const char *text);
+
+/* sections.c: what is no scalar of the table. Each reports its own errors. */
+bool section_read(struct loading *l, const char *path, const struct ynode *n); /* false: `path` is no section */
+extern const char *const section_names[];                                      /* NULL-terminated */
+tda_status section_defaults(struct loading *l);
+tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas);
+void sections_free(struct config *c);
+
+#endif

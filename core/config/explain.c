@@ -1,0 +1,120 @@
+/* What the configuration came to, and the reference of all settings: both from the table. */
+#include <stdio.h>
+
+#include "config/config_impl.h"
+#include "json/json.h"
+
+struct shown {
+    const char *path, *from, *fallback, *help, *variable;
+    tda_str value;
+    bool is_secret;
+};
+typedef void (*show_fn)(void *arg, const struct shown *s);
+
+static void join(char *const *list, struct buf *out) {
+    buf_clear(out);
+    for (; list && *list; list++) {
+        if (out->n) buf_add_z(out, ", ");
+        buf_add_z(out, *list);
+    }
+}
+
+static void show_kv(const char *section, const char *name, const char *group, const struct config_kv *kv, size_t n, show_fn fn, void *arg) {
+    char path[300];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s.%s.%s%s", section, name, group, kv[i].key);
+        fn(arg, &(struct shown){path, kv[i].where, "", "", NULL, tda_str_of(kv[i].is_secret ? "(set)" : kv[i].val), kv[i].is_secret});
+    }
+}
+
+static void show_text(const char *section, const char *name, const char *key, const char *text, const char *from, show_fn fn, void *arg) {
+    char path[300];
+    snprintf(path, sizeof path, "%s.%s.%s", section, name, key);
+    if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), false});
+}
+
+static void show_all(const struct config *c, show_fn fn, void *arg) {
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    join(c->listen, &text);
+    fn(arg, &(struct shown){"listen", c->shown->listen_from, "", "addresses that clients connect to", "TDA_LISTEN", buf_str(&text), false});
+    join(c->plugins, &text);
+    fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, "offline, openai, mcp", "plugins: names in plugins.dir, or absolute paths",
+                            "TDA_PLUGINS", buf_str(&text), false});
+    for (size_t i = 0; i < n_settings; i++) {
+        buf_clear(&text);
+        setting_format(&settings[i], c, &text);
+        fn(arg, &(struct shown){settings[i].path, c->shown->from[i], settings[i].fallback, settings[i].help, settings[i].variable,
+                                buf_str(&text), false});
+    }
+    for (size_t i = 0; i < c->n_pins; i++) {
+        char path[120];
+        snprintf(path, sizeof path, "plugins.sha256.%s", c->pins[i].key);
+        fn(arg, &(struct shown){path, c->pins[i].where, "", "", NULL, tda_str_of(c->pins[i].val), false});
+    }
+    for (size_t i = 0; i < c->n_providers; i++) {
+        const struct config_provider *p = &c->providers[i];
+        show_text("providers", p->name, "plugin", p->plugin, p->where, fn, arg);
+        show_kv("providers", p->name, "", p->settings, p->n_settings, fn, arg);
+    }
+    for (size_t i = 0; i < c->n_servers; i++) {
+        const struct config_server *s = &c->servers[i];
+        show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
+        show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
+        join(s->argv, &text);
+        if (s->argv) show_text("mcp_servers", s->name, "command", text.n ? text.p : "", s->where, fn, arg);
+        show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
+        show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
+    }
+    buf_fini(&text);
+}
+
+static void show_line(void *arg, const struct shown *s) {
+    buf_addf(arg, "%-44s %-28.*s %s\n", s->path, STR_FMT(s->value), s->from ? s->from : "");
+}
+
+static void show_json(void *arg, const struct shown *s) {
+    struct jw *w = arg;
+    jw_begin_object(w);
+    jw_put_z(w, "path", s->path);
+    jw_put_str(w, "value", s->value);
+    jw_put_z(w, "source", s->from);
+    jw_put_z(w, "default", s->fallback);
+    jw_put_z(w, "help", s->help);
+    if (s->variable) jw_put_z(w, "variable", s->variable);
+    if (s->is_secret) jw_put_bool(w, "secret", true);
+    jw_end_object(w);
+}
+
+void config_explain(const struct config *c, bool json, struct buf *out) {
+    if (!json) {
+        buf_addf(out, "%-44s %-28s %s\n", "SETTING", "VALUE", "FROM");
+        show_all(c, show_line, out);
+        return;
+    }
+    struct jw w;
+    jw_init(&w, out);
+    jw_begin_array(&w);
+    show_all(c, show_json, &w);
+    jw_end_array(&w);
+}
+
+void config_reference(struct buf *out) {
+    buf_add_z(out, "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
+                   "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
+                   "that clients connect to |\n"
+                   "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
+                   "plugins.dir, or absolute paths |\n"
+                   "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
+                   "| providers.NAME | map | | plugin, and the settings of its note | the note's | a provider as users name it |\n"
+                   "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
+    for (size_t i = 0; i < n_settings; i++) {
+        const struct setting *s = &settings[i];
+        buf_addf(out, "| %s | %s | %s | ", s->path, value_type_name(s->type), s->fallback[0] ? s->fallback : "empty");
+        if (s->type == VALUE_ENUM)
+            for (const char *p = s->min; *p; p++) buf_addf(out, *p == '|' ? ", " : "%c", *p);
+        else if (s->min)
+            buf_addf(out, "%s to %s", s->min, s->max);
+        buf_addf(out, " | %s | %s |\n", s->variable ? s->variable : "", s->help);
+    }
+}

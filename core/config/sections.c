@@ -1,0 +1,406 @@
+/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, providers, mcp_servers. */
+#include "config/config_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+
+enum { EXPANDED_MAX = 64 << 10, ENTRIES_MAX = 1000 };
+
+const char *const section_names[] = {"listen", "plugins.load", "plugins.sha256", "providers", "mcp_servers", NULL};
+
+/* ---- ${env:X}, ${file:X} ---- */
+
+static void add_file(struct loading *l, const struct ynode *n, const char *path, const char *file, struct buf *out) {
+    char text[16384];
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (got < 0)
+        report_at(l, n->where, path, "${file:%.200s}: %s", file, strerror(errno));
+    else if (got == sizeof text)
+        report_at(l, n->where, path, "${file:%.200s}: longer than 16 KB", file);
+    else {
+        while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r')) got--; /* what an editor leaves at the end */
+        if (memchr(text, 0, (size_t)got))
+            report_at(l, n->where, path, "${file:%.200s}: holds a NUL byte", file);
+        else
+            buf_add(out, text, (size_t)got);
+    }
+    if (fd >= 0) close(fd);
+    wipe(text, sizeof text);
+}
+
+/* One ${...}: `name` is what stands between the braces. */
+static void add_reference(struct loading *l, const struct ynode *n, const char *path, const char *name, bool per_user, struct buf *out,
+                          bool *secret) {
+    if (strncmp(name, "env:", 4) == 0) {
+        const char *value = env_get(l->env, name + 4);
+        if (value)
+            buf_add_z(out, value);
+        else
+            report_at(l, n->where, path, "${%.100s}: this variable is not set", name);
+        *secret = true;
+    } else if (strncmp(name, "file:", 5) == 0) {
+        add_file(l, n, path, name + 5, out);
+        *secret = true;
+    } else if (per_user && (strcmp(name, "user_hash") == 0 || strcmp(name, "session_hash") == 0)) {
+        buf_addf(out, "${%s}", name); /* filled in for each connection */
+    } else {
+        report_at(l, n->where, path, "${%.60s} is not known; there are ${env:NAME}, ${file:PATH}%s", name,
+                  per_user ? ", ${user_hash}, ${session_hash}" : "");
+    }
+}
+
+/* NULL after a failure, which is in the report. */
+static char *expand(struct loading *l, const struct ynode *n, const char *path, bool per_user, bool *secret) {
+    struct buf out;
+    char name[300];
+    *secret = false;
+    if (n->kind != YNODE_SCALAR) {
+        report_at(l, n->where, path, "a text is wanted here, not a %s", n->kind == YNODE_MAP ? "map" : "list");
+        return NULL;
+    }
+    buf_init(&out, EXPANDED_MAX);
+    for (const char *p = n->text; *p;) {
+        const char *dollar = strstr(p, "${");
+        if (!dollar) dollar = p + strlen(p);
+        buf_add(&out, p, (size_t)(dollar - p));
+        if (!*dollar) break;
+        const char *end = strchr(dollar, '}');
+        if (!end || (size_t)(end - dollar) >= sizeof name) {
+            report_at(l, n->where, path, "\"${\" without its \"}\"");
+            break;
+        }
+        snprintf(name, sizeof name, "%.*s", (int)(end - dollar - 2), dollar + 2);
+        add_reference(l, n, path, name, per_user, &out, secret);
+        p = end + 1;
+    }
+    if (!out.n) buf_add(&out, "", 0);
+    char *text = buf_take(&out, NULL);
+    if (!text) text = keep(l, "");
+    return text;
+}
+
+/* ---- lists ---- */
+
+static size_t list_count(char **list) {
+    size_t n = 0;
+    while (list && list[n]) n++;
+    return n;
+}
+
+static void list_free(char **list) {
+    for (char **t = list; t && *t; t++) free(*t);
+    free(list);
+}
+
+static void list_add(struct loading *l, char ***list, char *text) {
+    size_t n = list_count(*list);
+    char **grown = text ? realloc(*list, (n + 2) * sizeof *grown) : NULL;
+    if (!grown) {
+        if (text) report_nomem(l);
+        free(text);
+        return;
+    }
+    grown[n] = text;
+    grown[n + 1] = NULL;
+    *list = grown;
+}
+
+static void list_split(struct loading *l, char ***list, const char *text) {
+    while (*text) {
+        size_t n = strcspn(text, ",");
+        tda_str item = {text, n};
+        while (item.n && *item.p == ' ') item = (tda_str){item.p + 1, item.n - 1};
+        while (item.n && item.p[item.n - 1] == ' ') item.n--;
+        if (item.n) list_add(l, list, str_dup(item));
+        text += n + (text[n] == ',');
+    }
+}
+
+/* In place of what was there: the file's list is not added to the default's. */
+tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas) {
+    list_free(*list);
+    *list = calloc(1, sizeof **list);
+    if (!*list) return TDA_E_NOMEM;
+    if (n->kind == YNODE_MAP) {
+        report_at(l, n->where, path, "a list is wanted here: [a, b]");
+        return TDA_OK;
+    }
+    if (n->kind == YNODE_SCALAR) {
+        if (split_commas)
+            list_split(l, list, n->text);
+        else if (n->text[0])
+            list_add(l, list, keep(l, n->text));
+        return TDA_OK;
+    }
+    for (const struct ynode *i = n->first; i; i = i->next) {
+        if (i->kind == YNODE_SCALAR && i->text[0])
+            list_add(l, list, keep(l, i->text));
+        else
+            report_at(l, i->where, path, "each item of this list is a text");
+    }
+    return TDA_OK;
+}
+
+static void read_listen(struct loading *l, const struct ynode *n) {
+    section_list(l, &l->config->listen, n, "listen", true);
+    if (!list_count(l->config->listen))
+        report_at(l, n->where, "listen", "at least one address is wanted, such as ipc:///run/tda/tda.sock or tcp://127.0.0.1:7700");
+    for (char **url = l->config->listen; url && *url; url++)
+        if (strncmp(*url, "ipc://", 6) != 0 && strncmp(*url, "tcp://", 6) != 0)
+            report_at(l, n->where, "listen", "\"%.100s\" is not possible; allowed: ipc:///absolute/path and tcp://127.0.0.1:PORT", *url);
+    free(l->config->shown->listen_from);
+    l->config->shown->listen_from = keep(l, n->where);
+}
+
+static void read_load(struct loading *l, const struct ynode *n) {
+    section_list(l, &l->config->plugins, n, "plugins.load", true);
+    for (char **name = l->config->plugins; name && *name; name++)
+        if (strchr(*name, '/') && (*name)[0] != '/')
+            report_at(l, n->where, "plugins.load", "\"%.100s\": a name (NAME.so in plugins.dir) or an absolute path", *name);
+    free(l->config->shown->plugins_from);
+    l->config->shown->plugins_from = keep(l, n->where);
+}
+
+/* ---- maps ---- */
+
+static void kv_free(struct config_kv *kv, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        free(kv[i].key);
+        if (kv[i].val) wipe(kv[i].val, strlen(kv[i].val));
+        free(kv[i].val);
+        free(kv[i].where);
+    }
+    free(kv);
+}
+
+/* Keys that hold a secret whoever named them. */
+static bool sounds_secret(const char *key) {
+    static const char *const words[] = {"key", "token", "secret", "password", "passwd", "credential", "authorization"};
+    char lower[128];
+    size_t i = 0;
+    for (; key[i] && i < sizeof lower - 1; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] - 'A' + 'a') : key[i];
+    lower[i] = 0;
+    for (size_t w = 0; w < ARRAY_LEN(words); w++)
+        if (strstr(lower, words[w])) return true;
+    return false;
+}
+
+static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user) {
+    bool secret;
+    char *val = expand(l, member, path, per_user, &secret);
+    struct config_kv *grown = val ? realloc(*kv, (*n + 1) * sizeof *grown) : NULL;
+    if (!grown) {
+        if (val) report_nomem(l);
+        free(val);
+        return;
+    }
+    *kv = grown;
+    grown[(*n)++] =
+        (struct config_kv){keep(l, member->key), val, keep(l, member->where), secret || sounds_secret(member->key)};
+}
+
+static bool name_ok(const char *name) {
+    size_t n = strlen(name);
+    if (n == 0 || n > 64) return false;
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
+}
+
+/* An entry's place in a growing array of structs; NULL after a report. */
+static void *entry_new(struct loading *l, void *array, size_t *n, size_t size, const struct ynode *entry, const char *section) {
+    if (entry->kind != YNODE_MAP) report_at(l, entry->where, section, "\"%.64s\" wants a map of settings", entry->key);
+    if (!name_ok(entry->key))
+        report_at(l, entry->where, section, "the name \"%.64s\" is not possible; allowed: A-Z a-z 0-9 _ . -, at most 64", entry->key);
+    if (entry->kind != YNODE_MAP || !name_ok(entry->key)) return NULL;
+    void **base = array;
+    char *grown = *n < ENTRIES_MAX ? realloc(*base, (*n + 1) * size) : NULL;
+    if (!grown) {
+        report_at(l, entry->where, section, "%s", *n < ENTRIES_MAX ? "out of memory" : "too many entries");
+        return NULL;
+    }
+    *base = grown;
+    return memset(grown + (*n)++ * size, 0, size);
+}
+
+static char *lower_case(struct loading *l, const char *text) {
+    char *copy = keep(l, text);
+    for (char *p = copy; p && *p; p++)
+        if (*p >= 'A' && *p <= 'Z') *p = (char)(*p - 'A' + 'a');
+    return copy;
+}
+
+static void read_provider(struct loading *l, const struct ynode *entry) {
+    struct config *c = l->config;
+    char path[200];
+    bool secret;
+    if (entry->key && config_provider_find(c, tda_str_of(entry->key)))
+        report_at(l, entry->where, "providers", "\"%.64s\" is there already: case does not matter in names", entry->key);
+    struct config_provider *p = entry_new(l, &c->providers, &c->n_providers, sizeof *p, entry, "providers");
+    if (!p) return;
+    p->name = keep(l, entry->key);
+    p->where = keep(l, entry->where);
+    for (const struct ynode *m = entry->first; m; m = m->next) {
+        snprintf(path, sizeof path, "providers.%.64s.%.64s", entry->key, m->key);
+        if (strcmp(m->key, "plugin") == 0)
+            p->plugin = expand(l, m, path, false, &secret);
+        else
+            kv_add(l, &p->settings, &p->n_settings, m, path, false);
+    }
+    if (!p->plugin) p->plugin = lower_case(l, entry->key);
+}
+
+static void read_argv(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
+    bool secret;
+    if (n->kind != YNODE_LIST || !n->first) {
+        report_at(l, n->where, path, "a list is wanted here, the program first: [npx, -y, server]; no shell reads it");
+        return;
+    }
+    for (const struct ynode *i = n->first; i; i = i->next) {
+        char *text = expand(l, i, path, true, &secret);
+        if (text && secret)
+            report_at(l, i->where, path, "${env:} and ${file:} belong into `env:`; arguments can be seen by every user of this machine");
+        list_add(l, &s->argv, text);
+    }
+}
+
+static void read_server_env(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
+    char member[256];
+    if (n->kind != YNODE_MAP) {
+        report_at(l, n->where, path, "a map is wanted here: {NAME: value}");
+        return;
+    }
+    for (const struct ynode *m = n->first; m; m = m->next) {
+        snprintf(member, sizeof member, "%s.%.64s", path, m->key);
+        if (!m->key[0] || strpbrk(m->key, "= \t\n"))
+            report_at(l, m->where, member, "not a variable's name");
+        else
+            kv_add(l, &s->env, &s->n_env, m, member, true);
+    }
+}
+
+static void read_server_member(struct loading *l, struct config_server *s, const struct ynode *m, const char *path) {
+    static const char *const known[] = {"id", "adapter", "command", "env", "cwd", "url"};
+    bool secret;
+    char **text = strcmp(m->key, "id") == 0        ? &s->id
+                  : strcmp(m->key, "adapter") == 0 ? &s->adapter
+                  : strcmp(m->key, "cwd") == 0     ? &s->cwd
+                  : strcmp(m->key, "url") == 0     ? &s->url
+                                                   : NULL;
+    if (text)
+        *text = expand(l, m, path, false, &secret);
+    else if (strcmp(m->key, "command") == 0)
+        read_argv(l, s, m, path);
+    else if (strcmp(m->key, "env") == 0)
+        read_server_env(l, s, m, path);
+    else {
+        const char *best = nearest_word(tda_str_of(m->key), known, ARRAY_LEN(known));
+        report_at(l, m->where, path, "there is no such setting; %s%s", best ? "did you mean " : "there are id, adapter, command, env, cwd, url",
+                  best ? best : "");
+    }
+}
+
+static void read_server(struct loading *l, const struct ynode *entry) {
+    struct config *c = l->config;
+    char path[200];
+    struct config_server *s = entry_new(l, &c->servers, &c->n_servers, sizeof *s, entry, "mcp_servers");
+    if (!s) return;
+    s->name = keep(l, entry->key);
+    s->where = keep(l, entry->where);
+    for (const struct ynode *m = entry->first; m; m = m->next) {
+        snprintf(path, sizeof path, "mcp_servers.%.64s.%.64s", entry->key, m->key);
+        read_server_member(l, s, m, path);
+    }
+    if (!s->id) s->id = keep(l, entry->key);
+    if (!s->adapter) s->adapter = keep(l, "mcp");
+    snprintf(path, sizeof path, "mcp_servers.%.64s", entry->key);
+    if (!s->argv == !s->url) report_at(l, entry->where, path, "either `command` or `url` is wanted%s", s->argv ? ", not both" : "");
+    if (s->cwd && s->cwd[0] != '/') report_at(l, entry->where, path, "cwd wants an absolute path");
+}
+
+static void read_pin(struct loading *l, const struct ynode *m) {
+    struct config *c = l->config;
+    char path[120];
+    snprintf(path, sizeof path, "plugins.sha256.%.64s", m->key);
+    if (m->kind != YNODE_SCALAR || strlen(m->text) != 64 || strspn(m->text, "0123456789abcdef") != 64)
+        report_at(l, m->where, path, "64 hexadecimal digits in lower case are wanted: sha256sum FILE");
+    else
+        kv_add(l, &c->pins, &c->n_pins, m, path, false);
+}
+
+bool section_read(struct loading *l, const char *path, const struct ynode *n) {
+    void (*read_entry)(struct loading *, const struct ynode *) = strcmp(path, "providers") == 0        ? read_provider
+                                                                 : strcmp(path, "mcp_servers") == 0    ? read_server
+                                                                 : strcmp(path, "plugins.sha256") == 0 ? read_pin
+                                                                                                       : NULL;
+    if (strcmp(path, "listen") == 0)
+        read_listen(l, n);
+    else if (strcmp(path, "plugins.load") == 0)
+        read_load(l, n);
+    else if (!read_entry)
+        return false;
+    else if (n->kind != YNODE_MAP)
+        report_at(l, n->where, path, "a map is wanted here: NAME: {...}");
+    else
+        for (const struct ynode *m = n->first; m; m = m->next) read_entry(l, m);
+    return true;
+}
+
+/* The daemon's own folder: /run/tda for root, the user's runtime folder else. */
+tda_status section_defaults(struct loading *l) {
+    char url[256];
+    const char *runtime = env_get(l->env, "XDG_RUNTIME_DIR");
+    if (geteuid() == 0)
+        snprintf(url, sizeof url, "ipc:///run/tda/tda.sock");
+    else if (runtime && runtime[0] == '/' && strlen(runtime) < 90)
+        snprintf(url, sizeof url, "ipc://%s/tda/tda.sock", runtime);
+    else
+        snprintf(url, sizeof url, "ipc:///tmp/tda-%u/tda.sock", (unsigned)geteuid());
+    list_add(l, &l->config->listen, keep(l, url));
+    static const char *const plugins[] = {"offline", "openai", "mcp"};
+    for (size_t i = 0; i < ARRAY_LEN(plugins); i++) list_add(l, &l->config->plugins, keep(l, plugins[i]));
+    l->config->shown->listen_from = keep(l, "default");
+    l->config->shown->plugins_from = keep(l, "default");
+    return TDA_OK;
+}
+
+void sections_free(struct config *c) {
+    list_free(c->listen);
+    list_free(c->plugins);
+    kv_free(c->pins, c->n_pins);
+    for (size_t i = 0; i < c->n_providers; i++) {
+        free(c->providers[i].name);
+        free(c->providers[i].plugin);
+        free(c->providers[i].where);
+        kv_free(c->providers[i].settings, c->providers[i].n_settings);
+    }
+    free(c->providers);
+    for (size_t i = 0; i < c->n_servers; i++) {
+        struct config_server *s = &c->servers[i];
+        free(s->name);
+        free(s->id);
+        free(s->adapter);
+        free(s->url);
+        free(s->cwd);
+        free(s->where);
+        list_free(s->argv);
+        kv_free(s->env, s->n_env);
+    }
+    free(c->servers);
+}
+
+const struct config_provider *config_provider_find(const struct config *c, tda_str name) {
+    for (size_t i = 0; i < c->n_providers; i++)
+        if (str_equal_nocase(tda_str_of(c->providers[i].name), name)) return &c->providers[i];
+    return NULL;
+}
+
+const struct config_server *config_server_find(const struct config *c, tda_str name) {
+    for (size_t i = 0; i < c->n_servers; i++)
+        if (tda_str_eq(tda_str_of(c->servers[i].name), name)) return &c->servers[i];
+    return NULL;
+}
