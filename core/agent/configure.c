@@ -198,7 +198,7 @@ static tda_status check_required(struct configure *c, struct error *e) {
     for (size_t i = 0; i < n; i++) {
         tda_str value;
         const struct secrets *s = snapshot_secrets(c->preview);
-        if (!rules[i].secret || !rules[i].required) continue;
+        if (!rules[i].secret || !rules[i].required || !plugins_at_home(c->work->agent->plugins, c->provider, c->preview)) continue;
         if (s && secrets_reveal(s, rules[i].name, &value) == TDA_OK) continue;
         if (plugins_host_secret(c->work->agent->plugins, c->provider, c->preview, rules[i].name)) continue;
         error_set(e, TDA_E_INVALID, "missing_credential", "provider %s needs the credential %s", c->provider->name, rules[i].name);

@@ -195,7 +195,7 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
 
 static void on_deadline(struct timer *timer) {
     struct toolbox *t = CONTAINER_OF(timer, struct toolbox, timer);
-    if (t->conn) conn_release(t->conn);
+    if (t->conn) conn_release(t->conn, t);
     t->conn = NULL;
     if (t->cancelled)
         fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
@@ -237,7 +237,7 @@ void toolbox_cancel(struct toolbox *t) {
 
 void toolbox_fini(struct toolbox *t) {
     timer_stop(t->work->loop, &t->timer);
-    if (t->conn) conn_release(t->conn);
+    if (t->conn) conn_release(t->conn, t);
     catalogue_unref(t->catalogue);
     t->conn = NULL;
     t->catalogue = NULL;

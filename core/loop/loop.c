@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/child.h"
 #include "loop/loop_impl.h"
 
 enum {
@@ -225,13 +226,14 @@ static void run_round(struct loop *l) {
 /* No new flow can be opened any more, so this ends, but for tasks that post themselves again. */
 static void run_last(struct loop *l) {
     callbacks_begin(l);
-    for (int i = 0; l->flows || l->deferred.first || !inbox_empty(l); i++) {
+    for (int i = 0; l->flows || l->children || l->deferred.first || !inbox_empty(l); i++) {
         if (i == LAST_ROUNDS_MAX) {
             log_error("a loop ends although tasks keep coming", LOG_INT("loop", l->index));
             break;
         }
         run_inbox(l);
         flows_cancel(l);
+        children_kill(l);
         run_deferred(l);
     }
     callbacks_end(l);

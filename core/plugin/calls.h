@@ -39,8 +39,9 @@ int64_t call_upstream_ns(const struct call *c); /* time in which at least one fl
 typedef void (*conn_ready_fn)(void *arg, struct conn *c, const struct tda_result *result);
 tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_fn ready, void *arg, struct conn **ret_conn,
                         struct error *e);
-void conn_release(struct conn *c);
-uint64_t conn_changes(const struct conn *c);    /* goes up with each TOOLS_CHANGED */
+/* `arg` as given to conn_acquire. Before ready: it will not come any more. */
+void conn_release(struct conn *c, void *arg);
+uint64_t conn_changes(const struct conn *c);    /* another number after each TOOLS_CHANGED; unique in the process */
 tda_str conn_server_info(const struct conn *c); /* JSON from READY, or absent */
 tda_status adapter_call(struct conn *c, const struct call_spec *spec, const struct tda_adapter_request *request,
                         struct call **ret_call, struct error *e);

@@ -50,4 +50,8 @@ size_t plugins_rules(const struct provider_entry *p, const struct setting_rule *
  * contexts.users_may_use_host_keys.) */
 bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
 
+/* Does this snapshot talk to the vendor's own address (the note's first host)? There a `required` credential is required; another
+ * base_url may be a server that wants none. */
+bool plugins_at_home(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s);
+
 #endif

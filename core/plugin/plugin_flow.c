@@ -1,0 +1,214 @@
+/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, whose secret it carries, what the
+ * operator's limits are. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "plugin/plugin_impl.h"
+
+enum { AUTH_MAX = 16384, BASIC_MAX = 8192 };
+
+/* ---- events ---- */
+
+static void flow_gone(struct plugin_flow *pf) {
+    struct owner *o = pf->owner;
+    LIST_REMOVE(pf, entry);
+    handle_end(o->pl, pf->handle);
+    owner_flow_closed(o);
+    free(pf);
+}
+
+static void on_event(void *arg, struct flow *f UNUSED, const struct tda_flow_event *event) {
+    struct plugin_flow *pf = arg;
+    struct owner *o = pf->owner;
+    struct tda_flow_event copy = *event;
+    copy.flow = pf->handle;
+    if (event->kind == TDA_FLOW_END || event->kind == TDA_FLOW_FAIL) flow_gone(pf);
+    if (o->kind == HANDLE_CALL)
+        call_flow_event(o, &copy);
+    else
+        conn_flow_event(o, &copy);
+}
+
+/* ---- where to, and with whose secret ---- */
+
+static bool is_note_host(const struct note *n, const char *origin) {
+    char host[ORIGIN_SIZE];
+    for (size_t i = 0; i < n->n_hosts; i++)
+        if (url_origin(tda_str_of(n->hosts[i]), host, sizeof host) == TDA_OK && strcmp(host, origin) == 0) return true;
+    return false;
+}
+
+static bool origin_is(tda_str url, const char *origin) {
+    char other[ORIGIN_SIZE];
+    return url.p && url_origin(url, other, sizeof other) == TDA_OK && strcmp(other, origin) == 0;
+}
+
+/* A provider talks to the hosts of its note and to its base_url, nowhere else. `ret_user`: only the user says this address. */
+static tda_status check_target(struct owner *o, const char *origin, bool *ret_user) {
+    const struct plugins *ps = o->pl->plugins;
+    *ret_user = true;
+    if (!o->entry) return TDA_E_DENIED; /* adapters have no http yet */
+    if (is_note_host(&o->plugin->loaded.note, origin) || origin_is(plugins_setting(ps, o->entry, NULL, "base_url"), origin)) {
+        *ret_user = false;
+        return TDA_OK;
+    }
+    return origin_is(plugins_setting(ps, o->entry, o->snapshot, "base_url"), origin) ? TDA_OK : TDA_E_DENIED;
+}
+
+/* The user's own secret goes to the provider and origin that it was given for; the operator's never to an address that a user gave. */
+static tda_status find_secret(struct owner *o, const char *name, const char *origin, bool user_given, tda_str *ret) {
+    const struct secrets *own = snapshot_secrets(o->snapshot);
+    if (own && secrets_reveal(own, name, ret) == TDA_OK) {
+        const char *bound = secrets_origin(own);
+        bool fits = str_equal_nocase(tda_str_of(secrets_provider(own)), tda_str_of(o->entry->name)) &&
+                    (!bound[0] || strcmp(bound, origin) == 0);
+        return fits ? TDA_OK : TDA_E_DENIED;
+    }
+    if (user_given || !plugins_host_secret(o->pl->plugins, o->entry, o->snapshot, name)) return TDA_E_NOT_FOUND;
+    *ret = tda_str_of(operator_setting(o->entry, name));
+    return TDA_OK;
+}
+
+static void add_base64(struct buf *out, tda_str s) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < s.n; i += 3) {
+        unsigned v = (unsigned)(unsigned char)s.p[i] << 16;
+        if (i + 1 < s.n) v |= (unsigned)(unsigned char)s.p[i + 1] << 8;
+        if (i + 2 < s.n) v |= (unsigned char)s.p[i + 2];
+        buf_add_char(out, digits[v >> 18]);
+        buf_add_char(out, digits[v >> 12 & 63]);
+        buf_add_char(out, i + 1 < s.n ? digits[v >> 6 & 63] : '=');
+        buf_add_char(out, i + 2 < s.n ? digits[v & 63] : '=');
+    }
+}
+
+/* The header's value, into `value`, which the caller wipes. */
+static tda_status fill_auth(struct owner *o, const struct tda_auth *a, const char *origin, bool user_given, struct http_spec *spec,
+                            struct buf *value) {
+    char name[64];
+    tda_str secret;
+    if (!a || a->kind == TDA_AUTH_NONE) return TDA_OK;
+    if (!TDA_HAS(a, struct tda_auth, optional) || a->secret.n >= sizeof name) return TDA_E_INVALID;
+    if (a->kind != TDA_AUTH_HEADER && a->kind != TDA_AUTH_BASIC) return TDA_E_UNSUPPORTED;
+    snprintf(name, sizeof name, "%.*s", STR_FMT(a->secret));
+    const struct setting_rule *r = find_rule(o->plugin, name);
+    if (!r || !r->secret) return TDA_E_INVALID;
+    tda_status s = find_secret(o, name, origin, user_given, &secret);
+    if (s == TDA_E_NOT_FOUND && a->optional) return TDA_OK;
+    if (s) {
+        if (o->kind == HANDLE_CALL) ((struct call *)o)->missing_secret = true;
+        return s;
+    }
+    bool basic = a->kind == TDA_AUTH_BASIC;
+    if (basic)
+        buf_add_z(value, "Basic ");
+    else
+        buf_add_str(value, a->prefix);
+    if (basic)
+        add_base64(value, secret);
+    else
+        buf_add_str(value, secret);
+    spec->auth_header = basic ? TDA_STR("authorization") : a->header;
+    spec->auth_value = buf_str(value);
+    return value->status;
+}
+
+/* ---- opening ---- */
+
+static tda_status open_http(struct owner *o, const struct tda_flow_request *r, struct plugin_flow *pf) {
+    char origin[ORIGIN_SIZE];
+    struct buf value;
+    struct http_spec spec = {.method = r->method,
+                             .url = r->url,
+                             .headers = r->headers,
+                             .n_headers = r->n_headers,
+                             .body = r->body,
+                             .framing = r->framing,
+                             .idle_ns = r->idle_ms * NS_PER_MS,
+                             .total_ns = r->total_ms * NS_PER_MS,
+                             .max_bytes = r->max_bytes};
+    if (r->idle_ms < 0 || r->total_ms < 0 || r->idle_ms > INT64_MAX / NS_PER_MS || r->total_ms > INT64_MAX / NS_PER_MS) return TDA_E_INVALID;
+    if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
+    tda_status s = check_target(o, origin, &spec.user_given);
+    if (s) return s;
+    buf_init(&value, AUTH_MAX);
+    s = fill_auth(o, r->auth, origin, spec.user_given, &spec, &value);
+    if (!s) s = flow_open_http(o->pl->loop, &spec, on_event, pf, &pf->flow, NULL);
+    if (value.p) wipe(value.p, value.cap);
+    buf_fini(&value);
+    return s;
+}
+
+static tda_status open_server(struct owner *o, struct plugin_flow *pf) {
+    struct error e = {.retry_ms = -1};
+    if (o->kind != HANDLE_CONN) return TDA_E_DENIED;
+    tda_status s = server_flow_open(o, on_event, pf, &pf->flow, &e);
+    if (s) conn_take_event((struct conn *)o, &(struct tda_conn_event){.size = sizeof(struct tda_conn_event),
+                                                                      .kind = TDA_CONN_FAILED,
+                                                                      .cls = s == TDA_E_LIMIT ? TDA_C_OVERLOADED : TDA_C_NETWORK,
+                                                                      .text = tda_str_of(e.text)});
+    return s;
+}
+
+tda_status plugin_flow_open(struct owner *o, const struct tda_flow_request *r, tda_flow *ret) {
+    struct plugin_flow *pf;
+    if (o->kind == HANDLE_CALL && ((struct call *)o)->finished) return TDA_E_STALE;
+    if (loop_stopping(o->pl->loop)) return TDA_E_CANCELLED;
+    if (!(pf = calloc(1, sizeof *pf))) return TDA_E_NOMEM;
+    pf->owner = o;
+    pf->kind = r->kind;
+    tda_status s = handle_new(o->pl, HANDLE_FLOW, pf, &pf->handle);
+    if (s) {
+        free(pf);
+        return s;
+    }
+    s = r->kind == TDA_FLOW_HTTP ? open_http(o, r, pf) : r->kind == TDA_FLOW_SERVER ? open_server(o, pf) : TDA_E_INVALID;
+    if (s) {
+        handle_end(o->pl, pf->handle);
+        free(pf);
+        return s;
+    }
+    LIST_INSERT_HEAD(&o->flows, pf, entry);
+    owner_flow_opened(o);
+    *ret = pf->handle;
+    return TDA_OK;
+}
+
+/* ---- afterwards ---- */
+
+static struct plugin_flow *find(struct owner *o, tda_flow f) {
+    struct plugin_flow *pf = handle_get(f, HANDLE_FLOW);
+    return pf && pf->owner == o ? pf : NULL;
+}
+
+tda_status plugin_flow_send(struct owner *o, tda_flow f, tda_str bytes) {
+    struct plugin_flow *pf = find(o, f);
+    return pf ? flow_send(pf->flow, bytes) : TDA_E_STALE;
+}
+
+tda_status plugin_flow_close_send(struct owner *o, tda_flow f) {
+    struct plugin_flow *pf = find(o, f);
+    return pf ? flow_close_send(pf->flow) : TDA_E_STALE;
+}
+
+static void abort_one(struct plugin_flow *pf) {
+    flow_abort(pf->flow);
+    flow_gone(pf);
+}
+
+tda_status plugin_flow_abort(struct owner *o, tda_flow f) {
+    struct plugin_flow *pf = find(o, f);
+    if (!pf) return TDA_E_STALE;
+    abort_one(pf);
+    return TDA_OK;
+}
+
+void plugin_flows_abort(struct owner *o) {
+    while (!LIST_EMPTY(&o->flows)) abort_one(LIST_FIRST(&o->flows));
+}
+
+void plugin_flows_stop(struct owner *o) {
+    struct plugin_flow *pf;
+    LIST_FOREACH(pf, &o->flows, entry) if (pf->kind == TDA_FLOW_SERVER) flow_stop(pf->flow);
+}

@@ -1,0 +1,105 @@
+/* Providers as users name them, and what they are set to: by the user, by the operator, by the plugin's note. */
+#include <stdio.h>
+
+#include "plugin/plugin_impl.h"
+
+tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct provider_entry **ret, struct error *e) {
+    struct buf known;
+    for (size_t i = 0; i < ps->n_entries; i++) {
+        const struct provider_entry *p = &ps->entries[i];
+        if (!str_equal_nocase(tda_str_of(p->name), name)) continue;
+        *ret = p;
+        if (p->plugin) return TDA_OK;
+        error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "provider %s is configured, but its plugin \"%s\" is not loaded", p->name, p->config->plugin);
+        error_field(e, "provider");
+        error_hint(e, "plugin.list, and the daemon's log, say why it was refused");
+        return TDA_E_UNSUPPORTED;
+    }
+    buf_init(&known, 160);
+    for (size_t i = 0; i < ps->n_entries; i++) buf_addf(&known, "%s%s", i ? ", " : "", ps->entries[i].name);
+    error_set(e, TDA_E_NOT_FOUND, "unknown_provider", "there is no provider \"%.*s\"", (int)(name.n < 64 ? name.n : 64), name.p ? name.p : "");
+    error_field(e, "provider");
+    error_hint(e, "there are: %.*s", STR_FMT(buf_str(&known)));
+    buf_fini(&known);
+    return TDA_E_NOT_FOUND;
+}
+
+size_t plugins_rules(const struct provider_entry *p, const struct setting_rule **ret_rules) {
+    if (!p->plugin) return 0;
+    *ret_rules = p->plugin->loaded.note.rules;
+    return p->plugin->loaded.note.n_rules;
+}
+
+const struct setting_rule *find_rule(const struct plugin *p, const char *name) {
+    const struct note *n = &p->loaded.note;
+    for (size_t i = 0; i < n->n_rules; i++)
+        if (strcmp(n->rules[i].name, name) == 0) return &n->rules[i];
+    return NULL;
+}
+
+/* ---- the operator's ---- */
+
+/* The vendor's variables are meant for the vendor: not for other entries that use the same plugin with another address. */
+static const char *environment_setting(const struct provider_entry *p, const char *name) {
+    const struct note *n = &p->plugin->loaded.note;
+    if (!str_equal_nocase(tda_str_of(p->name), tda_str_of(n->id))) return NULL;
+    for (size_t i = 0; i < n->n_rules; i++)
+        if (strcmp(n->rules[i].name, name) == 0) return p->plugin->env_values[i];
+    return NULL;
+}
+
+const char *operator_setting(const struct provider_entry *p, const char *name) {
+    const struct config_kv *kv = NULL;
+    for (size_t i = 0; p->config && i < p->config->n_settings; i++)
+        if (strcmp(p->config->settings[i].key, name) == 0) kv = &p->config->settings[i];
+    if (kv && strcmp(kv->where, "--set") == 0) return kv->val;
+    const char *from_env = environment_setting(p, name);
+    return from_env ? from_env : kv ? kv->val : NULL;
+}
+
+tda_str plugins_setting(const struct plugins *ps UNUSED, const struct provider_entry *p, const struct snapshot *s, const char *name) {
+    const struct setting_rule *r = p->plugin ? find_rule(p->plugin, name) : NULL;
+    if (!r || r->secret) return (tda_str){0};
+    tda_str users = s && r->user ? snapshot_setting(s, name) : (tda_str){0};
+    if (users.p) return users;
+    const char *operators = operator_setting(p, name);
+    return tda_str_of(operators ? operators : r->fallback);
+}
+
+bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
+    bool may = snapshot_user(s)[0] == 0 || ps->config->user_env_keys;
+    return may && operator_setting(p, name);
+}
+
+/* ---- origins ---- */
+
+tda_status plugins_origin(const struct plugins *ps, const struct provider_entry *p, tda_str user_base_url, char *out, size_t size,
+                          struct error *e) {
+    const struct setting_rule *r = p->plugin ? find_rule(p->plugin, "base_url") : NULL;
+    const struct note *n = p->plugin ? &p->plugin->loaded.note : NULL;
+    if (user_base_url.p && (!r || !r->user)) {
+        error_set(e, TDA_E_INVALID, "base_url_refused", "provider %s takes no base_url from users", p->name);
+        error_field(e, "base_url");
+        return TDA_E_INVALID;
+    }
+    tda_str url = user_base_url.p ? user_base_url : plugins_setting(ps, p, NULL, "base_url");
+    if (!url.p && n && n->n_hosts) url = tda_str_of(n->hosts[0]);
+    if (!url.p) {
+        out[0] = 0; /* it talks to nobody */
+        return TDA_OK;
+    }
+    if (url_origin(url, out, size) == TDA_OK) return TDA_OK;
+    error_set(e, TDA_E_INVALID, "invalid_url", "base_url of provider %s is no address", p->name);
+    error_field(e, "base_url");
+    error_hint(e, "it must look like https://host/path, without a user name or password");
+    return TDA_E_INVALID;
+}
+
+bool plugins_at_home(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s) {
+    char home[ORIGIN_SIZE], now[ORIGIN_SIZE];
+    const struct note *n = p->plugin ? &p->plugin->loaded.note : NULL;
+    tda_str url = plugins_setting(ps, p, s, "base_url");
+    if (!n || !n->n_hosts || !url.p) return true;
+    return url_origin(tda_str_of(n->hosts[0]), home, sizeof home) == TDA_OK && url_origin(url, now, sizeof now) == TDA_OK &&
+           strcmp(home, now) == 0;
+}
