@@ -1,0 +1,383 @@
+/* One client: reads frames, hands requests up, writes replies in the order they come.
+ *
+ * Two chains of nng callbacks, one reading and one writing, each with its own aio, so at most one of each runs at a time. The reading
+ * chain alone touches `in` and `sp`. What both and the repliers touch stands under `lock`; it is never held while a request is handed
+ * up, for that may answer at once.
+ *
+ * Replies are joined in one buffer while another is being written, so a burst costs one system call.
+ *
+ * References: the reading chain (ends with the connection), a write that is under way, each request without its reply. */
+#include "server/server_impl.h"
+
+#include "base/clock.h"
+#include "server/sp.h"
+
+enum {
+    READ_FIRST = 4096,
+    READ_MORE = 64 << 10,
+    PROGRESS = 16 << 10,       /* bytes that earn a slow message another span of time */
+    WRITE_STALL_MS = 60000,    /* a client that reads nothing for so long is gone */
+    KEEP_BUFFER = 256 << 10    /* a larger one is given back after use */
+};
+
+struct connection {
+    LIST_ENTRY(connection) entry;
+    struct server *server;
+    struct peer peer;
+    nng_stream *stream;
+    nng_aio *recv_aio, *send_aio;
+    _Atomic uint32_t refs;
+
+    /* the reading chain's */
+    struct sp sp;
+    struct buf in;
+    int64_t deadline_ns; /* of the handshake, or of a message begun; 0: none */
+    size_t progress;
+
+    pthread_mutex_t lock;
+    struct buf pending, writing; /* replies */
+    size_t written;
+    bool send_busy;
+    bool paused;  /* the reading chain rests until there is room */
+    bool closing; /* nothing is read any more; closes when all replies are written */
+    bool dead;
+    uint64_t discard; /* bytes of an oversized message still to be dropped; written by the reading chain */
+    size_t in_flight, bytes_held; /* requests without a reply, and their bytes */
+};
+
+struct server_request {
+    struct connection *connection;
+    size_t bytes;
+    size_t n_backtrace;
+    char backtrace[(SP_HOPS_MAX + 1) * 4];
+};
+
+static void read_on(struct connection *c);
+static void write_on(struct connection *c);
+
+/* ---- life ---- */
+
+static void unref(struct connection *c) {
+    struct server *s = c->server;
+    if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1) return;
+    nng_stream_free(c->stream);
+    nng_aio_reap(c->recv_aio); /* this may be a callback of theirs */
+    nng_aio_reap(c->send_aio);
+    buf_fini(&c->in);
+    buf_fini(&c->pending);
+    buf_fini(&c->writing);
+    pthread_mutex_destroy(&c->lock);
+    pthread_mutex_lock(&s->lock);
+    LIST_REMOVE(c, entry);
+    s->alive--;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    free(c);
+}
+
+static void ref(struct connection *c) {
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+}
+
+/* Under the lock. The chains see it by the errors of their aios, or by `dead`. */
+static void kill_connection(struct connection *c) {
+    if (!c->dead) nng_stream_close(c->stream);
+    c->dead = true;
+}
+
+/* The reading chain's last step. */
+static void reading_ends(struct connection *c) {
+    pthread_mutex_lock(&c->lock);
+    kill_connection(c);
+    pthread_mutex_unlock(&c->lock);
+    atomic_fetch_sub_explicit(&c->server->open, 1, memory_order_relaxed);
+    if (c->sp.greeted && c->server->ops.gone) c->server->ops.gone(c->server->arg, c->peer.connection);
+    unref(c);
+}
+
+/* ---- writing ---- */
+
+/* Under the lock. */
+static void start_write(struct connection *c) {
+    if (c->written == c->writing.n) {
+        struct buf free_one = c->writing;
+        if (!c->pending.n) return;
+        c->writing = c->pending;
+        c->pending = free_one;
+        c->pending.max = c->writing.max;
+        if (c->pending.cap > KEEP_BUFFER) buf_fini(&c->pending);
+        buf_clear(&c->pending);
+        c->written = 0;
+    }
+    nng_iov iov = {c->writing.p + c->written, c->writing.n - c->written};
+    nng_aio_set_iov(c->send_aio, 1, &iov);
+    nng_aio_set_timeout(c->send_aio, WRITE_STALL_MS);
+    c->send_busy = true;
+    ref(c);
+    nng_stream_send(c->stream, c->send_aio);
+}
+
+static void write_on(struct connection *c) {
+    bool all_written = c->written == c->writing.n && !c->pending.n;
+    if (c->dead || c->send_busy) return;
+    if (!all_written)
+        start_write(c);
+    else if (c->closing && !c->in_flight && !c->discard)
+        kill_connection(c);
+}
+
+static bool has_room(const struct connection *c) {
+    const struct config *cf = c->server->config;
+    size_t bytes = c->bytes_held + c->pending.n + (c->writing.n - c->written);
+    return c->in_flight < (size_t)cf->limits_conn_requests && bytes < (size_t)cf->limits_conn_bytes;
+}
+
+/* Under the lock. The reading chain goes on in a callback of its own, not here, where a replier waits. */
+static void wake_reader(struct connection *c) {
+    if (!c->paused || !(c->dead || (has_room(c) && !c->closing))) return;
+    c->paused = false;
+    nng_sleep_aio(0, c->recv_aio);
+}
+
+static void send_done(void *arg) {
+    struct connection *c = arg;
+    int rc = nng_aio_result(c->send_aio);
+    pthread_mutex_lock(&c->lock);
+    c->send_busy = false;
+    if (rc)
+        kill_connection(c);
+    else
+        c->written += nng_aio_count(c->send_aio);
+    write_on(c);
+    wake_reader(c);
+    pthread_mutex_unlock(&c->lock);
+    unref(c);
+}
+
+static tda_status add_reply(struct connection *c, const struct server_request *r, tda_str text) {
+    unsigned char head[SP_HEAD_MAX];
+    size_t n = sp_head(&c->sp, r->n_backtrace + text.n, head);
+    buf_reserve(&c->pending, n + r->n_backtrace + text.n);
+    buf_add(&c->pending, head, n);
+    buf_add(&c->pending, r->backtrace, r->n_backtrace);
+    return buf_add_str(&c->pending, text);
+}
+
+void server_reply(struct server_request *r, tda_str text) {
+    struct connection *c = r->connection;
+    pthread_mutex_lock(&c->lock);
+    c->in_flight--;
+    c->bytes_held -= r->bytes;
+    if (!c->dead && add_reply(c, r, text)) kill_connection(c); /* out of memory: better no answer than half of one */
+    write_on(c);
+    wake_reader(c);
+    pthread_mutex_unlock(&c->lock);
+    atomic_fetch_add_explicit(&c->server->replies, 1, memory_order_relaxed);
+    free(r);
+    unref(c);
+}
+
+/* ---- reading ---- */
+
+static struct server_request *make_request(struct connection *c, const struct sp_item *item) {
+    struct server_request *r = malloc(sizeof *r);
+    if (!r) return NULL;
+    *r = (struct server_request){.connection = c, .bytes = item->text.n, .n_backtrace = item->backtrace.n};
+    memcpy(r->backtrace, item->backtrace.p, item->backtrace.n);
+    ref(c);
+    pthread_mutex_lock(&c->lock);
+    c->in_flight++;
+    c->bytes_held += r->bytes;
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
+/* False: the connection is to end. */
+static bool hand_up(struct connection *c, const struct sp_item *item) {
+    struct server *s = c->server;
+    struct server_request *r = make_request(c, item);
+    if (!r) return false;
+    atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
+    if (item->kind == SP_MESSAGE) {
+        s->ops.request(s->arg, r, &c->peer, item->text);
+    } else {
+        atomic_fetch_add_explicit(&s->oversized, 1, memory_order_relaxed);
+        s->ops.oversize(s->arg, r, &c->peer, item->claimed);
+    }
+    return true;
+}
+
+enum go { GO_READ, GO_REST, GO_END };
+
+/* What is left of a message that is too large is read and dropped, so that its sender gets to read why: a connection that is closed
+ * with bytes unread is reset. */
+static void drop_oversize(struct connection *c) {
+    c->discard -= c->in.n < c->discard ? c->in.n : c->discard;
+    buf_clear(&c->in);
+}
+
+/* May the next frame be looked at? */
+static enum go may_go_on(struct connection *c) {
+    enum go go = GO_READ;
+    pthread_mutex_lock(&c->lock);
+    if (c->discard) {
+        drop_oversize(c);
+        write_on(c);
+    }
+    if (c->dead)
+        go = GO_END;
+    else if (!c->discard && (c->closing || !has_room(c)))
+        go = GO_REST;
+    c->paused = go == GO_REST;
+    pthread_mutex_unlock(&c->lock);
+    return go;
+}
+
+static void begin_discard(struct connection *c, const struct sp_item *item, size_t arrived) {
+    unsigned char head[SP_HEAD_MAX];
+    pthread_mutex_lock(&c->lock);
+    c->closing = true;
+    c->discard = item->claimed - (arrived - sp_head(&c->sp, 0, head));
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Everything whole that has arrived, as far as there is room. */
+static enum go take_frames(struct connection *c) {
+    size_t at = 0;
+    enum go go;
+    while ((go = may_go_on(c)) == GO_READ && !c->discard) {
+        struct sp_item item = sp_read(&c->sp, (tda_str){c->in.p + at, c->in.n - at});
+        if (item.kind == SP_MORE) break;
+        c->deadline_ns = 0;
+        if (item.kind == SP_BAD) atomic_fetch_add_explicit(&c->server->malformed, 1, memory_order_relaxed);
+        if (item.kind == SP_OVERSIZE) begin_discard(c, &item, c->in.n - at);
+        if (item.kind == SP_BAD || (item.kind != SP_GREETING && !hand_up(c, &item))) return GO_END;
+        at += item.used;
+        if (item.kind == SP_OVERSIZE) break;
+    }
+    buf_drop_front(&c->in, at);
+    return go;
+}
+
+/* Begun and not whole: so much time, and again as much for each PROGRESS bytes. None between messages. */
+static void set_deadline(struct connection *c, size_t got) {
+    int64_t span = c->server->config->limits_conn_handshake, now = clock_now_ns();
+    bool begun = !c->sp.greeted || c->in.n || c->discard;
+    c->progress += got;
+    if (!begun) {
+        c->deadline_ns = 0;
+        c->progress = 0;
+    } else if (!c->deadline_ns || (c->sp.greeted && !c->discard && c->progress >= PROGRESS)) {
+        c->deadline_ns = now + span;
+        c->progress = 0;
+    }
+}
+
+static void recv_done(void *arg) {
+    struct connection *c = arg;
+    if (nng_aio_result(c->recv_aio)) {
+        reading_ends(c);
+        return;
+    }
+    size_t got = nng_aio_count(c->recv_aio); /* 0 after a rest */
+    c->in.n += got;
+    set_deadline(c, got);
+    read_on(c);
+}
+
+static void read_on(struct connection *c) {
+    enum go go = take_frames(c);
+    if (go == GO_END) {
+        reading_ends(c);
+        return;
+    }
+    if (go == GO_REST) return; /* until wake_reader */
+    set_deadline(c, 0);
+    size_t want = c->in.n ? READ_MORE : READ_FIRST;
+    if (!c->in.n && c->in.cap > KEEP_BUFFER) buf_fini(&c->in);
+    if (buf_reserve(&c->in, want)) {
+        reading_ends(c);
+        return;
+    }
+    int64_t left = c->deadline_ns ? (c->deadline_ns - clock_now_ns()) / NS_PER_MS : -1;
+    nng_iov iov = {c->in.p + c->in.n, want};
+    nng_aio_set_iov(c->recv_aio, 1, &iov);
+    nng_aio_set_timeout(c->recv_aio, !c->deadline_ns ? NNG_DURATION_INFINITE : left > 0 ? (nng_duration)left : 1);
+    nng_stream_recv(c->stream, c->recv_aio);
+}
+
+/* ---- beginning and end ---- */
+
+static void greet(struct connection *c) {
+    unsigned char ours[SP_HANDSHAKE_SIZE];
+    sp_handshake(ours);
+    pthread_mutex_lock(&c->lock);
+    if (buf_add(&c->pending, ours, sizeof ours))
+        kill_connection(c);
+    else
+        write_on(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static struct connection *make_connection(struct server *s, struct listener *l, nng_stream *stream) {
+    struct connection *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    if (nng_aio_alloc(&c->recv_aio, recv_done, c)) {
+        free(c);
+        return NULL;
+    }
+    if (nng_aio_alloc(&c->send_aio, send_done, c)) {
+        nng_aio_free(c->recv_aio);
+        free(c);
+        return NULL;
+    }
+    uint64_t uid = UINT32_MAX;
+    size_t max = (size_t)s->config->limits_message + SP_HEAD_MAX + READ_MORE;
+    if (l->is_ipc) nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid);
+    c->server = s;
+    c->stream = stream;
+    c->peer = (struct peer){atomic_fetch_add(&s->last_id, 1) + 1, l->is_ipc, (uint32_t)uid, l->url};
+    c->sp = (struct sp){.is_ipc = l->is_ipc, .max = (uint64_t)s->config->limits_message};
+    atomic_init(&c->refs, 1);
+    pthread_mutex_init(&c->lock, NULL);
+    buf_init(&c->in, max);
+    buf_init(&c->pending, SIZE_MAX / 2);
+    buf_init(&c->writing, SIZE_MAX / 2);
+    return c;
+}
+
+void connection_accept(struct server *s, struct listener *l, nng_stream *stream) {
+    uint64_t open = atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
+    bool refused = atomic_load(&s->stopping) || open >= (uint64_t)s->config->limits_connections;
+    struct connection *c = refused ? NULL : make_connection(s, l, stream);
+    if (!c) {
+        atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+        nng_stream_close(stream);
+        nng_stream_free(stream);
+        return;
+    }
+    atomic_fetch_add_explicit(&s->total, 1, memory_order_relaxed);
+    pthread_mutex_lock(&s->lock);
+    LIST_INSERT_HEAD(&s->connections, c, entry);
+    s->alive++;
+    pthread_mutex_unlock(&s->lock);
+    set_deadline(c, 0);
+    greet(c);
+    read_on(c);
+}
+
+void connection_stop(struct connection *c, bool at_once) {
+    pthread_mutex_lock(&c->lock);
+    c->closing = true;
+    if (at_once)
+        kill_connection(c);
+    else
+        write_on(c);
+    wake_reader(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+struct connection *connection_next(struct connection *c) {
+    return LIST_NEXT(c, entry);
+}

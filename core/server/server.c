@@ -1,0 +1,89 @@
+#include "server/server_impl.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+tda_status server_start(const struct config *c, const struct server_ops *ops, void *arg, struct server **ret, struct error *e) {
+    struct server *s = calloc(1, sizeof *s);
+    tda_status status = TDA_OK;
+    if (!s) return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
+    s->config = c;
+    s->ops = *ops;
+    s->arg = arg;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&s->lock, NULL);
+    *ret = s; /* requests may come before this returns */
+    for (char **url = c->listen; *url && !status; url++) status = listener_open(s, *url, e);
+    if (status) {
+        *ret = NULL;
+        server_stop_listening(s);
+        server_stop(s, 0);
+        return status;
+    }
+    for (size_t i = 0; i < s->n_listeners; i++) s->urls[i] = s->listeners[i].url;
+    return TDA_OK;
+}
+
+const char *const *server_urls(const struct server *s) {
+    return s->urls;
+}
+
+void server_stop_listening(struct server *s) {
+    atomic_store(&s->stopping, true);
+    for (size_t i = 0; i < s->n_listeners; i++) listener_close(&s->listeners[i]);
+}
+
+/* Under the lock: a connection that is freed leaves the list under it too. */
+static void stop_all(struct server *s, bool at_once) {
+    struct connection *c;
+    for (c = LIST_FIRST(&s->connections); c; c = connection_next(c)) connection_stop(c, at_once);
+}
+
+static bool wait_until_empty(struct server *s, int64_t ns) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec += ns % NS_PER_S;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= NS_PER_S;
+    }
+    while (s->alive)
+        if (pthread_cond_timedwait(&s->changed, &s->lock, &until) == ETIMEDOUT) return !s->alive;
+    return true;
+}
+
+void server_stop(struct server *s, int64_t grace_ns) {
+    pthread_mutex_lock(&s->lock);
+    stop_all(s, false);
+    if (!wait_until_empty(s, grace_ns)) {
+        stop_all(s, true);
+        while (s->alive) pthread_cond_wait(&s->changed, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct listener *l = &s->listeners[i];
+        if (l->aio) nng_aio_free(l->aio);
+        if (l->nng) nng_stream_listener_free(l->nng);
+        free(l->url);
+    }
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void server_stats(const struct server *s, struct server_stats *ret) {
+    *ret = (struct server_stats){.connections = s->open,
+                                 .connections_total = s->total,
+                                 .refused = s->refused,
+                                 .requests_total = s->requests,
+                                 .replies_total = s->replies,
+                                 .malformed = s->malformed,
+                                 .oversized = s->oversized};
+}

@@ -1,0 +1,54 @@
+/* Inside of core/server: listeners make connections, connections make requests. */
+#ifndef SERVER_IMPL_H
+#define SERVER_IMPL_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "server/server.h"
+
+struct connection;
+
+struct listener {
+    struct server *server;
+    nng_stream_listener *nng;
+    nng_aio *aio;
+    char *url;
+    char *path; /* of an ipc socket, removed at the end */
+    bool is_ipc;
+    atomic_bool closing;
+};
+
+enum { LISTENERS_MAX = 16 };
+
+struct server {
+    const struct config *config;
+    struct server_ops ops;
+    void *arg;
+    struct listener listeners[LISTENERS_MAX];
+    size_t n_listeners;
+    const char *urls[LISTENERS_MAX + 1];
+    atomic_bool stopping;
+
+    pthread_mutex_t lock; /* of the list and the number of connections that are not freed yet */
+    pthread_cond_t changed;
+    LIST_HEAD(, connection) connections;
+    size_t alive;
+
+    _Atomic uint64_t last_id;
+    _Atomic uint64_t open, total, refused, requests, replies, malformed, oversized;
+};
+
+/* listener.c */
+tda_status listener_open(struct server *s, const char *url, struct error *e);
+void listener_close(struct listener *l); /* no callback of it runs afterwards */
+
+/* connection.c */
+void connection_accept(struct server *s, struct listener *l, nng_stream *stream); /* owns the stream */
+void connection_stop(struct connection *c, bool at_once);                         /* closes when its replies are written */
+struct connection *connection_next(struct connection *c);
+
+#endif
