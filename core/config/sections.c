@@ -269,7 +269,7 @@ static void read_argv(struct loading *l, struct config_server *s, const struct y
 }
 
 static void read_server_env(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
-    char member[256];
+    char member[280];
     if (n->kind != YNODE_MAP) {
         report_at(l, n->where, path, "a map is wanted here: {NAME: value}");
         return;

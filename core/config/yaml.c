@@ -156,7 +156,7 @@ static bool place(struct reading *r, struct ynode *n, yaml_mark_t mark) {
     if (n->kind != YNODE_SCALAR) {
         complain(r, mark, "a key must be plain text");
     } else if (find(parent, n->text, strlen(n->text))) {
-        char what[160];
+        char what[200];
         snprintf(what, sizeof what, "the key \"%.80s\" stands here twice (first at %.40s)", n->text,
                  find(parent, n->text, strlen(n->text))->where);
         complain(r, mark, what);

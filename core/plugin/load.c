@@ -26,7 +26,7 @@ static void default_dir(char *out, size_t size) {
     char *slash = strrchr(self, '/');
     if (slash) *slash = 0;
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        snprintf(out, size, "%s/%s", self, places[i]);
+        if (snprintf(out, size, "%s/%s", self, places[i]) >= (int)size) continue;
         if (access(out, X_OK) == 0) return;
     }
 }
@@ -214,10 +214,25 @@ static tda_status judge_bytes(const struct config *c, int fd, size_t size, struc
     return s;
 }
 
+/* The very file that was judged, whatever stands at its path now. glibc knows modules by the name they were opened with, and a
+ * descriptor's number comes again: each gets a number that no other module had. */
+static tda_status open_module(int fd, void **ret, struct error *e) {
+    static int next_fd = 100;
+    char by_fd[64];
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, next_fd);
+    if (own < 0) return error_set(e, TDA_E_IO, "dlopen", "%s", strerror(errno));
+    next_fd = own + 1;
+    snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", own);
+    *ret = dlopen(by_fd, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    tda_status s = *ret ? TDA_OK : error_set(e, TDA_E_INVALID, "dlopen", "it cannot be loaded: %.200s", dlerror());
+    close(own);
+    return s;
+}
+
 tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *l, struct error *e) {
-    char path[PATH_MAX], real[PATH_MAX], by_fd[64];
+    char path[PATH_MAX], real[PATH_MAX];
     int fd;
-    size_t size;
+    size_t size = 0;
     tda_status s = find_path(c, name, path, sizeof path, e);
     if (s) return s;
     l->file = str_dup(tda_str_of(path));
@@ -226,13 +241,10 @@ tda_status plugin_load(const struct config *c, const char *name, const struct td
     free(l->file);
     l->file = str_dup(tda_str_of(real));
     s = judge_bytes(c, fd, size, l, e);
-    if (!s) {
-        /* The very file that was judged, whatever stands at its path now. */
-        snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", fd);
-        void *module = dlopen(by_fd, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-        s = module ? enter(l, module, host, e) : error_set(e, TDA_E_INVALID, "dlopen", "it cannot be loaded: %.200s", dlerror());
-    }
+    void *module = NULL;
+    if (!s) s = open_module(fd, &module, e);
     close(fd);
+    if (!s) s = enter(l, module, host, e);
     return s ? s : get_tables(l, e);
 }
 

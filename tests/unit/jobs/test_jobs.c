@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "jobs/jobs.h"
