@@ -231,7 +231,7 @@ static tda_status open_module(int fd, void **ret, struct error *e) {
 
 tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *l, struct error *e) {
     char path[PATH_MAX], real[PATH_MAX];
-    int fd;
+    int fd = -1;
     size_t size = 0;
     tda_status s = find_path(c, name, path, sizeof path, e);
     if (s) return s;
