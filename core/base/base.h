@@ -36,10 +36,10 @@ struct error {
     char field[64]; /* "params.model", "contexts.max_users"; may be empty */
     char text[320];
     char hint[192];
-    char upstream_code[64];       /* the vendor's code and request id, when an upstream caused it */
+    char upstream_code[64]; /* the vendor's code and request id, when an upstream caused it */
     char upstream_request_id[96];
-    int32_t http_status;          /* 0: none */
-    int64_t retry_ms;             /* -1: not worth trying again, or nobody knows when */
+    int32_t http_status; /* 0: none */
+    int64_t retry_ms;    /* -1: not worth trying again, or nobody knows when */
 };
 
 const char *status_name(tda_status status); /* "E_LIMIT" */

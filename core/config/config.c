@@ -49,9 +49,11 @@ static bool right_shape(struct loading *l, const struct setting *s, const struct
     if (n->kind != YNODE_SCALAR)
         report_at(l, n->where, s->path, "a %s is wanted here, not a %s", type, n->kind == YNODE_MAP ? "map" : "list");
     else if (!n->quoted && (n->text[0] == 0 || strcmp(n->text, "~") == 0 || strcmp(n->text, "null") == 0))
-        report_at(l, n->where, s->path, "has no value; leave the line out to get the default, %s", s->fallback[0] ? s->fallback : "\"\"");
+        report_at(l, n->where, s->path, "has no value; leave the line out to get the default, %s",
+                  s->fallback[0] ? s->fallback : "\"\"");
     else if (n->quoted && (s->type == VALUE_BOOL || s->type == VALUE_INT))
-        report_at(l, n->where, s->path, "a %s is wanted here, and \"%.60s\" in quotes is text; write it without quotes", type, n->text);
+        report_at(l, n->where, s->path, "a %s is wanted here, and \"%.60s\" in quotes is text; write it without quotes", type,
+                  n->text);
     else
         return true;
     return false;
@@ -113,8 +115,8 @@ static void read_member(struct loading *l, const struct ynode *n, const char *pa
             report_at(l, n->where, path, "a map of settings is wanted here");
     } else {
         const char *best = nearest_sibling(path, near, sizeof near);
-        report_at(l, n->where, path, "there is no such setting%s%s%s", best ? "; did you mean " : "; tdad --reference settings lists them",
-                  best ? best : "", best ? "?" : "");
+        report_at(l, n->where, path, "there is no such setting%s%s%s",
+                  best ? "; did you mean " : "; tdad --reference settings lists them", best ? best : "", best ? "?" : "");
     }
 }
 
@@ -167,7 +169,8 @@ static void read_old_names(struct loading *l) {
 }
 
 static void note_unknown_variables(struct loading *l) {
-    static const char *const others[] = {"TDA_CONFIG", "TDA_LISTEN", "TDA_PLUGINS", "TDA_SOCKET", "TDA_USER", "TDA_USER_CONFIG_CLEANUP_HOURS"};
+    static const char *const others[] = {"TDA_CONFIG", "TDA_LISTEN", "TDA_PLUGINS",
+                                         "TDA_SOCKET", "TDA_USER",   "TDA_USER_CONFIG_CLEANUP_HOURS"};
     const char *known[128];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(others); i++) known[n++] = others[i];

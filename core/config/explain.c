@@ -19,15 +19,18 @@ static void join(char *const *list, struct buf *out) {
     }
 }
 
-static void show_kv(const char *section, const char *name, const char *group, const struct config_kv *kv, size_t n, show_fn fn, void *arg) {
+static void show_kv(const char *section, const char *name, const char *group, const struct config_kv *kv, size_t n, show_fn fn,
+                    void *arg) {
     char path[300];
     for (size_t i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s.%s.%s%s", section, name, group, kv[i].key);
-        fn(arg, &(struct shown){path, kv[i].where, "", "", NULL, tda_str_of(kv[i].is_secret ? "(set)" : kv[i].val), kv[i].is_secret});
+        fn(arg,
+           &(struct shown){path, kv[i].where, "", "", NULL, tda_str_of(kv[i].is_secret ? "(set)" : kv[i].val), kv[i].is_secret});
     }
 }
 
-static void show_text(const char *section, const char *name, const char *key, const char *text, const char *from, show_fn fn, void *arg) {
+static void show_text(const char *section, const char *name, const char *key, const char *text, const char *from, show_fn fn,
+                      void *arg) {
     char path[300];
     snprintf(path, sizeof path, "%s.%s.%s", section, name, key);
     if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), false});
@@ -37,10 +40,11 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
     buf_init(&text, 1 << 20);
     join(c->listen, &text);
-    fn(arg, &(struct shown){"listen", c->shown->listen_from, "", "addresses that clients connect to", "TDA_LISTEN", buf_str(&text), false});
+    fn(arg, &(struct shown){"listen", c->shown->listen_from, "", "addresses that clients connect to", "TDA_LISTEN", buf_str(&text),
+                            false});
     join(c->plugins, &text);
-    fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, "offline, openai, mcp", "plugins: names in plugins.dir, or absolute paths",
-                            "TDA_PLUGINS", buf_str(&text), false});
+    fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, "offline, openai, mcp",
+                            "plugins: names in plugins.dir, or absolute paths", "TDA_PLUGINS", buf_str(&text), false});
     for (size_t i = 0; i < n_settings; i++) {
         buf_clear(&text);
         setting_format(&settings[i], c, &text);
@@ -100,14 +104,15 @@ void config_explain(const struct config *c, bool json, struct buf *out) {
 }
 
 void config_reference(struct buf *out) {
-    buf_add_z(out, "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
-                   "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
-                   "that clients connect to |\n"
-                   "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
-                   "plugins.dir, or absolute paths |\n"
-                   "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
-                   "| providers.NAME | map | | plugin, and the settings of its note | the note's | a provider as users name it |\n"
-                   "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
+    buf_add_z(out,
+              "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
+              "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
+              "that clients connect to |\n"
+              "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
+              "plugins.dir, or absolute paths |\n"
+              "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
+              "| providers.NAME | map | | plugin, and the settings of its note | the note's | a provider as users name it |\n"
+              "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
     for (size_t i = 0; i < n_settings; i++) {
         const struct setting *s = &settings[i];
         buf_addf(out, "| %s | %s | %s | ", s->path, value_type_name(s->type), s->fallback[0] ? s->fallback : "empty");

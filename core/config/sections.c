@@ -35,8 +35,8 @@ static void add_file(struct loading *l, const struct ynode *n, const char *path,
 }
 
 /* One ${...}: `name` is what stands between the braces. */
-static void add_reference(struct loading *l, const struct ynode *n, const char *path, const char *name, bool per_user, struct buf *out,
-                          bool *secret) {
+static void add_reference(struct loading *l, const struct ynode *n, const char *path, const char *name, bool per_user,
+                          struct buf *out, bool *secret) {
     if (strncmp(name, "env:", 4) == 0) {
         const char *value = env_get(l->env, name + 4);
         if (value)
@@ -153,7 +153,8 @@ static void read_listen(struct loading *l, const struct ynode *n) {
         report_at(l, n->where, "listen", "at least one address is wanted, such as ipc:///run/tda/tda.sock or tcp://127.0.0.1:7700");
     for (char **url = l->config->listen; url && *url; url++)
         if (strncmp(*url, "ipc://", 6) != 0 && strncmp(*url, "tcp://", 6) != 0)
-            report_at(l, n->where, "listen", "\"%.100s\" is not possible; allowed: ipc:///absolute/path and tcp://127.0.0.1:PORT", *url);
+            report_at(l, n->where, "listen", "\"%.100s\" is not possible; allowed: ipc:///absolute/path and tcp://127.0.0.1:PORT",
+                      *url);
     free(l->config->shown->listen_from);
     l->config->shown->listen_from = keep(l, n->where);
 }
@@ -191,7 +192,8 @@ static bool sounds_secret(const char *key) {
     return false;
 }
 
-static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user) {
+static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path,
+                   bool per_user) {
     bool secret;
     char *val = expand(l, member, path, per_user, &secret);
     struct config_kv *grown = val ? realloc(*kv, (*n + 1) * sizeof *grown) : NULL;
@@ -201,8 +203,7 @@ static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const st
         return;
     }
     *kv = grown;
-    grown[(*n)++] =
-        (struct config_kv){keep(l, member->key), val, keep(l, member->where), secret || sounds_secret(member->key)};
+    grown[(*n)++] = (struct config_kv){keep(l, member->key), val, keep(l, member->where), secret || sounds_secret(member->key)};
 }
 
 static bool name_ok(const char *name) {
@@ -215,7 +216,8 @@ static bool name_ok(const char *name) {
 static void *entry_new(struct loading *l, void *array, size_t *n, size_t size, const struct ynode *entry, const char *section) {
     if (entry->kind != YNODE_MAP) report_at(l, entry->where, section, "\"%.64s\" wants a map of settings", entry->key);
     if (!name_ok(entry->key))
-        report_at(l, entry->where, section, "the name \"%.64s\" is not possible; allowed: A-Z a-z 0-9 _ . -, at most 64", entry->key);
+        report_at(l, entry->where, section, "the name \"%.64s\" is not possible; allowed: A-Z a-z 0-9 _ . -, at most 64",
+                  entry->key);
     if (entry->kind != YNODE_MAP || !name_ok(entry->key)) return NULL;
     void **base = array;
     char *grown = *n < ENTRIES_MAX ? realloc(*base, (*n + 1) * size) : NULL;
@@ -263,7 +265,8 @@ static void read_argv(struct loading *l, struct config_server *s, const struct y
     for (const struct ynode *i = n->first; i; i = i->next) {
         char *text = expand(l, i, path, true, &secret);
         if (text && secret)
-            report_at(l, i->where, path, "${env:} and ${file:} belong into `env:`; arguments can be seen by every user of this machine");
+            report_at(l, i->where, path,
+                      "${env:} and ${file:} belong into `env:`; arguments can be seen by every user of this machine");
         list_add(l, &s->argv, text);
     }
 }
@@ -299,8 +302,8 @@ static void read_server_member(struct loading *l, struct config_server *s, const
         read_server_env(l, s, m, path);
     else {
         const char *best = nearest_word(tda_str_of(m->key), known, ARRAY_LEN(known));
-        report_at(l, m->where, path, "there is no such setting; %s%s", best ? "did you mean " : "there are id, adapter, command, env, cwd, url",
-                  best ? best : "");
+        report_at(l, m->where, path, "there is no such setting; %s%s",
+                  best ? "did you mean " : "there are id, adapter, command, env, cwd, url", best ? best : "");
     }
 }
 

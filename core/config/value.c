@@ -32,8 +32,8 @@ struct unit {
 /* Largest last, so that formatting can take the largest that divides. */
 static const struct unit int_units[] = {{"", 1}, {"k", 1000}, {"M", 1000000}, {"G", 1000000000}};
 static const struct unit size_units[] = {{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-static const struct unit time_units[] = {{"ms", NS_PER_MS},          {"s", NS_PER_S},           {"m", 60LL * NS_PER_S},
-                                         {"h", 3600LL * NS_PER_S}, {"d", 86400LL * NS_PER_S}};
+static const struct unit time_units[] = {
+    {"ms", NS_PER_MS}, {"s", NS_PER_S}, {"m", 60LL * NS_PER_S}, {"h", 3600LL * NS_PER_S}, {"d", 86400LL * NS_PER_S}};
 
 static const struct unit *units_of(enum value_type type, size_t *ret_n) {
     switch (type) {
@@ -100,7 +100,7 @@ static int64_t bound(const struct setting *s, const char *text, int64_t none) {
 static void say_allowed(const struct setting *s, int64_t bare_unit, char *why, size_t size) {
     const char *example = s->type == VALUE_SIZE ? ", such as 64KiB or 16MiB" : "";
     if (s->type == VALUE_TIME)
-        example = bare_unit == NS_PER_S           ? ", a whole number of seconds, or with a unit: 300s, 5m"
+        example = bare_unit == NS_PER_S            ? ", a whole number of seconds, or with a unit: 300s, 5m"
                   : bare_unit == 3600LL * NS_PER_S ? ", a whole number of hours, or with a unit: 90m, 24h, 7d"
                                                    : ", with its unit: 250ms, 30s, 5m, 24h, 7d";
     if (s->type == VALUE_BOOL)

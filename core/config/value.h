@@ -9,10 +9,10 @@ enum value_type { VALUE_BOOL, VALUE_INT, VALUE_SIZE, VALUE_TIME, VALUE_ENUM, VAL
 struct setting {
     const char *path;
     enum value_type type;
-    size_t offset;        /* in struct config */
-    const char *fallback; /* as written in YAML */
+    size_t offset;         /* in struct config */
+    const char *fallback;  /* as written in YAML */
     const char *min, *max; /* ENUM: min = "a|b|c" */
-    const char *variable; /* or NULL */
+    const char *variable;  /* or NULL */
     const char *help;
 };
 

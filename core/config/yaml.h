@@ -12,7 +12,7 @@ struct ynode {
     char *key;  /* in a map; else NULL */
     char *text; /* SCALAR */
     bool quoted;
-    char where[96];            /* "tda.yaml:12:3", "--set" */
+    char where[96];             /* "tda.yaml:12:3", "--set" */
     struct ynode *first, *last; /* children */
     struct ynode *next;
 };

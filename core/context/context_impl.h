@@ -79,8 +79,8 @@ tda_status draft_build(struct draft *d, bool with_secrets, struct snapshot **ret
 struct context {
     char *user;
     uint64_t hash;
-    int64_t used_ns;           /* last use */
-    int64_t tick;              /* its place in `by_use` */
+    int64_t used_ns;             /* last use */
+    int64_t tick;                /* its place in `by_use` */
     struct context *prev, *next; /* of by_use */
     struct snapshot *snapshot;
 };

@@ -97,7 +97,8 @@ static tda_status drop_inherited(struct draft *d) {
 }
 
 tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, struct error *e) {
-    if (value.p && (value.n == 0 || memchr(value.p, 0, value.n) || memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n))) {
+    if (value.p &&
+        (value.n == 0 || memchr(value.p, 0, value.n) || memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n))) {
         error_set(e, TDA_E_INVALID, "invalid_credential", "the credential %s is empty or holds a line break", name);
         error_field(e, "credentials.%s", name);
         return TDA_E_INVALID;
@@ -285,7 +286,8 @@ tda_str draft_get(const struct draft *d, uint32_t key) {
 tda_status draft_build(struct draft *d, bool with_secrets, struct snapshot **ret) {
     struct snapshot *s;
     if (d->next->secrets && !secrets_is_shared(d->next->secrets))
-        secrets_bind(d->next->secrets, snapshot_get(d->next, TDA_CTX_PROVIDER).n ? d->next->fields[ctx_field_index(TDA_CTX_PROVIDER)] : "",
+        secrets_bind(d->next->secrets,
+                     snapshot_get(d->next, TDA_CTX_PROVIDER).n ? d->next->fields[ctx_field_index(TDA_CTX_PROVIDER)] : "",
                      d->bound ? d->origin : secrets_origin(d->next->secrets));
     tda_status status = snapshot_new(tda_str_of(d->next->user), &s);
     if (status) return status;

@@ -162,7 +162,8 @@ static struct child *child_new(struct loop *l, const struct proc_spec *spec, int
         free(user);
         return NULL;
     }
-    *c = (struct child){.loop = l, .control = {control, control_ready}, .timer = {.fire = step_down}, .gone = {.run = free_child}, .user = user};
+    *c = (struct child){
+        .loop = l, .control = {control, control_ready}, .timer = {.fire = step_down}, .gone = {.run = free_child}, .user = user};
     snprintf(c->label, sizeof c->label, "%s", spec->label ? spec->label : spec->argv[0]);
     return c;
 }
@@ -189,7 +190,8 @@ tda_status child_start(struct loop *l, const struct proc_spec *spec, int ret_fds
         if (c) free(c->user);
         free(c);
         return error_set(e, error == E2BIG ? TDA_E_LIMIT : TDA_E_IO, "cannot_start", "%s cannot be started: %s", spec->argv[0],
-                         error == E2BIG ? "its arguments and environment are longer than 96 KiB" : strerror(error ? error : ENOMEM));
+                         error == E2BIG ? "its arguments and environment are longer than 96 KiB"
+                                        : strerror(error ? error : ENOMEM));
     }
     link_child(l, c);
     memcpy(ret_fds, x.ours, 3 * sizeof *ret_fds);

@@ -1,5 +1,5 @@
-/* One child process, from SPAWN to reaped: its control socket, the ladder that ends it, and its place in the limits. The descriptors
- * of stdin, stdout and stderr are the flow's. */
+/* One child process, from SPAWN to reaped: its control socket, the ladder that ends it, and its place in the limits. The
+ * descriptors of stdin, stdout and stderr are the flow's. */
 #ifndef LOOP_CHILD_H
 #define LOOP_CHILD_H
 

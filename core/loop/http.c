@@ -79,9 +79,9 @@ static void timer_fired(struct timer *t) {
 
 /* ---- the way there ---- */
 
-static bool allowed(struct http_flow *f, enum egress_net net, const char *what) {
+static bool allowed(struct http_flow *f, enum egress_net net, const char *const *what) {
     if (egress_allows(net, f->user_given, f->flow.loop->config->egress_private)) return true;
-    f->denied_what = what;
+    f->denied_what = *what;
     return false;
 }
 
@@ -96,7 +96,7 @@ curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose UNUSED, struct
     const char *what;
     http_engine_resolved(f->engine, f);
     f->phase = HTTP_CONNECTING;
-    if (!allowed(f, egress_judge(&address->addr, &what), what)) {
+    if (!allowed(f, egress_judge(&address->addr, &what), &what)) {
         print_address(&address->addr, f->denied_ip, sizeof f->denied_ip);
         return CURL_SOCKET_BAD;
     }
@@ -119,7 +119,7 @@ int http_on_ready_to_send(void *arg, char *remote_ip, char *local_ip UNUSED, int
     f->phase = HTTP_SENT;
     heard(f);
     watch_deadline(f);
-    if (allowed(f, egress_judge_text(remote_ip, &what), what)) return f->flow.ended ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    if (allowed(f, egress_judge_text(remote_ip, &what), &what)) return f->flow.ended ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
     strncpy(f->denied_ip, remote_ip, sizeof f->denied_ip - 1);
     return CURL_PREREQFUNC_ABORT;
 }

@@ -1,5 +1,5 @@
-/* A flow over a child process: lines of its stdout as items, lines of its stderr beside them, bytes to its stdin. The process itself
- * is child.c's. */
+/* A flow over a child process: lines of its stdout as items, lines of its stderr beside them, bytes to its stdin. The process
+ * itself is child.c's. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -195,7 +195,10 @@ static void child_exec_failed(void *arg, int error) {
     struct proc_flow *p = arg;
     p->exec_failed = true;
     let_go(p);
-    flow_fail(&p->flow, error == EACCES || error == EPERM ? TDA_C_PERMISSION : error == ENOENT ? TDA_C_NOT_FOUND : TDA_C_INTERNAL,
+    flow_fail(&p->flow,
+              error == EACCES || error == EPERM ? TDA_C_PERMISSION
+              : error == ENOENT                 ? TDA_C_NOT_FOUND
+                                                : TDA_C_INTERNAL,
               "%s cannot be started: %s", p->name, strerror(error));
 }
 

@@ -1,6 +1,6 @@
-/* One call of a provider or an adapter: start, events, one finish, then `done`, drop and the snapshot's reference, in that order and
- * once each. Whatever ends a call only marks it; the rest happens in a deferred step, so that a plugin is never called from inside a
- * function of the host's that it called. */
+/* One call of a provider or an adapter: start, events, one finish, then `done`, drop and the snapshot's reference, in that order
+ * and once each. Whatever ends a call only marks it; the rest happens in a deferred step, so that a plugin is never called from
+ * inside a function of the host's that it called. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -48,7 +48,8 @@ static tda_str keep_text(struct call *c, tda_str s, size_t max) {
 static void keep_result(struct call *c, const struct tda_result *r) {
     c->result = *r;
     c->result.size = sizeof c->result;
-    size_t room = at_most(r->code.n, RESULT_WORD_MAX) + at_most(r->text.n, RESULT_TEXT_MAX) + at_most(r->request_id.n, RESULT_WORD_MAX);
+    size_t room =
+        at_most(r->code.n, RESULT_WORD_MAX) + at_most(r->text.n, RESULT_TEXT_MAX) + at_most(r->request_id.n, RESULT_WORD_MAX);
     buf_reserve(&c->texts, room * RESULT_GROWTH + 1);
     c->result.code = keep_text(c, r->code, RESULT_WORD_MAX);
     c->result.text = keep_text(c, r->text, RESULT_TEXT_MAX);
@@ -241,7 +242,8 @@ static void count_start(struct call *c) {
 
 static tda_status start_failed(struct call *c, tda_status s, struct error *e) {
     log_error("a plugin could not start a call", LOG_Z("plugin", c->owner.plugin->loaded.note.id), LOG_Z("reason", status_text(s)));
-    error_set(e, TDA_E_INTERNAL, "plugin_failed", "plugin %s could not start the call: %s", c->owner.plugin->loaded.note.id, status_text(s));
+    error_set(e, TDA_E_INTERNAL, "plugin_failed", "plugin %s could not start the call: %s", c->owner.plugin->loaded.note.id,
+              status_text(s));
     owner_quiet(&c->owner);
     return TDA_E_INTERNAL;
 }
@@ -253,7 +255,8 @@ tda_status provider_call(const struct call_spec *spec, const struct tda_request 
     tda_status s = plugins_provider(spec->plugins, snapshot_get(spec->snapshot, TDA_CTX_PROVIDER), &entry, e);
     if (s) return s;
     struct plugin *p = &spec->plugins->list[entry->plugin - spec->plugins->list];
-    if (!p->loaded.provider) return error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "plugin %s is no provider", p->loaded.note.id);
+    if (!p->loaded.provider)
+        return error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "plugin %s is no provider", p->loaded.note.id);
     s = make_call(spec, p, pl->provider_self[p - spec->plugins->list], p->loaded.provider->call_state_size, &c);
     if (s) return error_set(e, s, NULL, "the call cannot be made: %s", status_text(s));
     c->owner.entry = entry;
@@ -271,12 +274,13 @@ tda_status provider_call(const struct call_spec *spec, const struct tda_request 
     return s;
 }
 
-tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const struct tda_adapter_request *request, struct call **ret_call,
-                        struct error *e) {
+tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const struct tda_adapter_request *request,
+                        struct call **ret_call, struct error *e) {
     struct call *c;
     struct plugin *p = conn->owner.plugin;
     if (conn->state != CONN_READY) {
-        error_set(e, TDA_E_CLOSED, "mcp_unreachable", "the connection to the server has ended%s%s", conn->why[0] ? ": " : "", conn->why);
+        error_set(e, TDA_E_CLOSED, "mcp_unreachable", "the connection to the server has ended%s%s", conn->why[0] ? ": " : "",
+                  conn->why);
         return TDA_E_CLOSED;
     }
     tda_status s = make_call(spec, p, conn->owner.self, p->loaded.adapter->call_state_size, &c);

@@ -1,8 +1,8 @@
-/* One connection of an adapter to a user's server. It lives in the tools box of the user's configuration, is shared by his calls, and
- * ends when that configuration does, when its server does, or when nobody holds it any more.
+/* One connection of an adapter to a user's server. It lives in the tools box of the user's configuration, is shared by his calls,
+ * and ends when that configuration does, when its server does, or when nobody holds it any more.
  *
- * References: the box, each holder (conn_acquire), each call, and the plugin from connect to drop. Like a call, a connection is only
- * marked by what ends it; the rest happens in a deferred step. */
+ * References: the box, each holder (conn_acquire), each call, and the plugin from connect to drop. Like a call, a connection is
+ * only marked by what ends it; the rest happens in a deferred step. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -66,7 +66,8 @@ static void set_end(struct conn *c, uint32_t cls, tda_str text) {
     text_sanitise((tda_str){text.p, text.n < sizeof c->why / 4 ? text.n : sizeof c->why / 4}, &clean);
     snprintf(c->why, sizeof c->why, "%.*s", STR_FMT(buf_str(&clean)));
     buf_fini(&clean);
-    c->end = (struct tda_result){.size = sizeof c->end, .cls = cls ? cls : TDA_C_NETWORK, .retry_ms = -1, .text = tda_str_of(c->why)};
+    c->end =
+        (struct tda_result){.size = sizeof c->end, .cls = cls ? cls : TDA_C_NETWORK, .retry_ms = -1, .text = tda_str_of(c->why)};
 }
 
 static void end_conn(struct conn *c, uint32_t cls, tda_str text) {
@@ -78,7 +79,8 @@ static void end_conn(struct conn *c, uint32_t cls, tda_str text) {
 
 static void fail_calls(struct conn *c) {
     struct call *call;
-    LIST_FOREACH(call, &c->calls, of_conn) call_fail(call, TDA_C_NETWORK, c->why[0] ? c->why : "the connection to the server has ended");
+    LIST_FOREACH(call, &c->calls, of_conn)
+    call_fail(call, TDA_C_NETWORK, c->why[0] ? c->why : "the connection to the server has ended");
 }
 
 static void drop_object(struct conn *c) {
@@ -226,9 +228,11 @@ static tda_status unknown_server(const struct config *c, tda_str name, struct er
     struct buf known;
     buf_init(&known, 160);
     for (size_t i = 0; i < c->n_servers; i++) buf_addf(&known, "%s%s", i ? ", " : "", c->servers[i].name);
-    error_set(e, TDA_E_NOT_FOUND, "unknown_mcp_server", "there is no MCP server \"%.*s\"", (int)(name.n < 64 ? name.n : 64), name.p ? name.p : "");
+    error_set(e, TDA_E_NOT_FOUND, "unknown_mcp_server", "there is no MCP server \"%.*s\"", (int)(name.n < 64 ? name.n : 64),
+              name.p ? name.p : "");
     error_field(e, "mcp_server.name");
-    error_hint(e, known.n ? "the operator's configuration has: %.*s" : "the operator's configuration has none%.*s", STR_FMT(buf_str(&known)));
+    error_hint(e, known.n ? "the operator's configuration has: %.*s" : "the operator's configuration has none%.*s",
+               STR_FMT(buf_str(&known)));
     buf_fini(&known);
     return TDA_E_NOT_FOUND;
 }
@@ -275,7 +279,8 @@ static tda_status make_conn(const struct call_spec *spec, struct conn **ret, str
     struct plugin *p = s ? NULL : find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
     if (!s && !p) s = TDA_E_UNSUPPORTED;
     if (!s) s = copy_fields(c, spec->snapshot);
-    if (!s) s = owner_init(&c->owner, HANDLE_CONN, pl, p, pl->adapter_self[p - pl->plugins->list], p->loaded.adapter->conn_state_size);
+    if (!s)
+        s = owner_init(&c->owner, HANDLE_CONN, pl, p, pl->adapter_self[p - pl->plugins->list], p->loaded.adapter->conn_state_size);
     if (s) {
         conn_unref(c);
         return s;

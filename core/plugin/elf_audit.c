@@ -181,5 +181,6 @@ tda_status elf_audit(tda_str file, const char *entry, struct elf_facts *ret, str
     if (s) return s;
     read_dynamic(&x);
     if (x.symbols && x.strings && (in_gnu_hash(&x, entry) || in_table(&x, entry))) return TDA_OK;
-    return error_set(e, TDA_E_INVALID, "bad_elf", "it does not export %s; is it built with the headers of this version, and its entry not hidden?", entry);
+    return error_set(e, TDA_E_INVALID, "bad_elf",
+                     "it does not export %s; is it built with the headers of this version, and its entry not hidden?", entry);
 }

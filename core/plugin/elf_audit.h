@@ -9,8 +9,8 @@ struct elf_facts {
     tda_str note; /* text, in the file's bytes */
 };
 
-/* Class, byte order, machine, type; every PT_LOAD inside of the file (a truncated one would kill the host with SIGBUS); the note; the
- * dynamic symbol `entry` defined. E_INVALID, with one sentence for people. */
+/* Class, byte order, machine, type; every PT_LOAD inside of the file (a truncated one would kill the host with SIGBUS); the note;
+ * the dynamic symbol `entry` defined. E_INVALID, with one sentence for people. */
 tda_status elf_audit(tda_str file, const char *entry, struct elf_facts *ret, struct error *e);
 
 #endif

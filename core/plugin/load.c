@@ -18,7 +18,8 @@ enum { FILE_MAX = 256 << 20, STATE_MAX = 64 << 10 };
 
 /* The folder of installed plugins, as seen from the program. */
 static void default_dir(char *out, size_t size) {
-    static const char *const places[] = {"../plugins", "../lib/tda/plugins", "../lib/x86_64-linux-gnu/tda/plugins", "../lib64/tda/plugins"};
+    static const char *const places[] = {"../plugins", "../lib/tda/plugins", "../lib/x86_64-linux-gnu/tda/plugins",
+                                         "../lib64/tda/plugins"};
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0) n = 0;
@@ -134,8 +135,8 @@ static tda_status check_pin(const struct config *c, const char *id, tda_str file
 
 static tda_status check_abi(const struct elf_facts *f, struct error *e) {
     if (f->abi_major == TDA_ABI_MAJOR && f->abi_minor == TDA_ABI_MINOR) return TDA_OK;
-    error_set(e, TDA_E_ABI, "wrong_abi", "it is built for interface %u.%u, and this host has %u.%u", f->abi_major, f->abi_minor, TDA_ABI_MAJOR,
-              TDA_ABI_MINOR);
+    error_set(e, TDA_E_ABI, "wrong_abi", "it is built for interface %u.%u, and this host has %u.%u", f->abi_major, f->abi_minor,
+              TDA_ABI_MAJOR, TDA_ABI_MINOR);
     error_hint(e, "build it with the headers of this version; during 0.x both numbers must be equal");
     return TDA_E_ABI;
 }
@@ -156,10 +157,11 @@ static tda_status enter(struct loaded *l, void *module, const struct tda_host *h
     const struct tda_plugin *p = entry(host);
     if (!p) return error_set(e, TDA_E_INTERNAL, "refused", "its entry refused to start");
     if (!TDA_HAS(p, struct tda_plugin, interface) || p->abi_minor != TDA_ABI_MINOR)
-        return error_set(e, TDA_E_ABI, "wrong_abi", "its struct tda_plugin is of another version (interface minor %u)", p->abi_minor);
+        return error_set(e, TDA_E_ABI, "wrong_abi", "its struct tda_plugin is of another version (interface minor %u)",
+                         p->abi_minor);
     if (!p->id || strcmp(p->id, l->note.id) != 0 || !p->version || strcmp(p->version, l->note.version) != 0)
-        return error_set(e, TDA_E_INVALID, "note_differs", "its code calls itself \"%.40s\" %.20s, its note \"%s\" %.20s", p->id ? p->id : "",
-                         p->version ? p->version : "", l->note.id, l->note.version);
+        return error_set(e, TDA_E_INVALID, "note_differs", "its code calls itself \"%.40s\" %.20s, its note \"%s\" %.20s",
+                         p->id ? p->id : "", p->version ? p->version : "", l->note.id, l->note.version);
     tda_status s = p->boot ? p->boot() : TDA_OK;
     if (s) return error_set(e, TDA_E_INTERNAL, "boot_failed", "its boot failed: %s", status_text(s));
     l->plugin = p;
@@ -170,14 +172,16 @@ static tda_status check_provider(const struct tda_provider *p, struct error *e) 
     if (!TDA_HAS(p, struct tda_provider, drop) || !p->start || !p->on_flow)
         return error_set(e, TDA_E_ABI, "bad_table", "its table of " TDA_PROVIDER_ID " is too small, or lacks start or on_flow");
     if (p->flags & TDA_P_BLOCKING)
-        return error_set(e, TDA_E_UNSUPPORTED, "blocking", "it is a blocking provider (TDA_P_BLOCKING), which this version cannot run yet");
+        return error_set(e, TDA_E_UNSUPPORTED, "blocking",
+                         "it is a blocking provider (TDA_P_BLOCKING), which this version cannot run yet");
     if (p->call_state_size > STATE_MAX) return error_set(e, TDA_E_LIMIT, "bad_table", "its call_state_size is above 64 KiB");
     return TDA_OK;
 }
 
 static tda_status check_adapter(const struct tda_adapter *a, struct error *e) {
     if (!TDA_HAS(a, struct tda_adapter, drop) || !a->connect || !a->conn_flow || !a->conn_close || !a->start)
-        return error_set(e, TDA_E_ABI, "bad_table", "its table of " TDA_ADAPTER_ID " is too small, or lacks connect, conn_flow, conn_close or start");
+        return error_set(e, TDA_E_ABI, "bad_table",
+                         "its table of " TDA_ADAPTER_ID " is too small, or lacks connect, conn_flow, conn_close or start");
     if (a->call_state_size > STATE_MAX || a->conn_state_size > STATE_MAX)
         return error_set(e, TDA_E_LIMIT, "bad_table", "its call_state_size or conn_state_size is above 64 KiB");
     return TDA_OK;
@@ -188,14 +192,17 @@ static tda_status get_tables(struct loaded *l, struct error *e) {
     if (!l->plugin->interface) return error_set(e, TDA_E_INVALID, "bad_table", "it offers no interface function");
     if (note_provides(&l->note, TDA_PROVIDER_ID)) {
         l->provider = l->plugin->interface(TDA_STR(TDA_PROVIDER_ID));
-        s = l->provider ? check_provider(l->provider, e) : error_set(e, TDA_E_INVALID, "note_differs", "its note promises " TDA_PROVIDER_ID ", its code has none");
+        s = l->provider ? check_provider(l->provider, e)
+                        : error_set(e, TDA_E_INVALID, "note_differs", "its note promises " TDA_PROVIDER_ID ", its code has none");
     }
     if (!s && note_provides(&l->note, TDA_ADAPTER_ID)) {
         l->adapter = l->plugin->interface(TDA_STR(TDA_ADAPTER_ID));
-        s = l->adapter ? check_adapter(l->adapter, e) : error_set(e, TDA_E_INVALID, "note_differs", "its note promises " TDA_ADAPTER_ID ", its code has none");
+        s = l->adapter ? check_adapter(l->adapter, e)
+                       : error_set(e, TDA_E_INVALID, "note_differs", "its note promises " TDA_ADAPTER_ID ", its code has none");
     }
     if (!s && !l->provider && !l->adapter)
-        s = error_set(e, TDA_E_UNSUPPORTED, "unknown_interface", "it provides \"%.60s\", which this host does not know", l->note.provides[0]);
+        s = error_set(e, TDA_E_UNSUPPORTED, "unknown_interface", "it provides \"%.60s\", which this host does not know",
+                      l->note.provides[0]);
     return s;
 }
 

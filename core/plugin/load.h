@@ -13,8 +13,8 @@ struct loaded {
     const struct tda_adapter *adapter;
 };
 
-/* The error is one sentence: which requirement, what would fix it. What dlopen has mapped stays: never unloaded. `ret->file` is set as
- * soon as it is known. */
+/* The error is one sentence: which requirement, what would fix it. What dlopen has mapped stays: never unloaded. `ret->file` is set
+ * as soon as it is known. */
 tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *ret, struct error *e);
 void loaded_fini(struct loaded *l);
 

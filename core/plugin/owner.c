@@ -17,7 +17,8 @@ void plugin_leave(struct plugin_loop *pl) {
     scratch_clear(pl);
 }
 
-tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self, size_t state_size) {
+tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self,
+                      size_t state_size) {
     o->kind = kind;
     o->pl = pl;
     o->plugin = p;

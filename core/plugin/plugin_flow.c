@@ -1,5 +1,5 @@
-/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, whose secret it carries, what the
- * operator's limits are. */
+/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, whose secret it carries, what
+ * the operator's limits are. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -56,7 +56,8 @@ static tda_status check_target(struct owner *o, const char *origin, bool *ret_us
     return origin_is(plugins_setting(ps, o->entry, o->snapshot, "base_url"), origin) ? TDA_OK : TDA_E_DENIED;
 }
 
-/* The user's own secret goes to the provider and origin that it was given for; the operator's never to an address that a user gave. */
+/* The user's own secret goes to the provider and origin that it was given for; the operator's never to an address that a user gave.
+ */
 static tda_status find_secret(struct owner *o, const char *name, const char *origin, bool user_given, tda_str *ret) {
     const struct secrets *own = snapshot_secrets(o->snapshot);
     if (own && secrets_reveal(own, name, ret) == TDA_OK) {
@@ -128,7 +129,8 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
                              .idle_ns = r->idle_ms * NS_PER_MS,
                              .total_ns = r->total_ms * NS_PER_MS,
                              .max_bytes = r->max_bytes};
-    if (r->idle_ms < 0 || r->total_ms < 0 || r->idle_ms > INT64_MAX / NS_PER_MS || r->total_ms > INT64_MAX / NS_PER_MS) return TDA_E_INVALID;
+    if (r->idle_ms < 0 || r->total_ms < 0 || r->idle_ms > INT64_MAX / NS_PER_MS || r->total_ms > INT64_MAX / NS_PER_MS)
+        return TDA_E_INVALID;
     if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
     tda_status s = check_target(o, origin, &spec.user_given);
     if (s) return s;
@@ -144,10 +146,11 @@ static tda_status open_server(struct owner *o, struct plugin_flow *pf) {
     struct error e = {.retry_ms = -1};
     if (o->kind != HANDLE_CONN) return TDA_E_DENIED;
     tda_status s = server_flow_open(o, on_event, pf, &pf->flow, &e);
-    if (s) conn_take_event((struct conn *)o, &(struct tda_conn_event){.size = sizeof(struct tda_conn_event),
-                                                                      .kind = TDA_CONN_FAILED,
-                                                                      .cls = s == TDA_E_LIMIT ? TDA_C_OVERLOADED : TDA_C_NETWORK,
-                                                                      .text = tda_str_of(e.text)});
+    if (s)
+        conn_take_event((struct conn *)o, &(struct tda_conn_event){.size = sizeof(struct tda_conn_event),
+                                                                   .kind = TDA_CONN_FAILED,
+                                                                   .cls = s == TDA_E_LIMIT ? TDA_C_OVERLOADED : TDA_C_NETWORK,
+                                                                   .text = tda_str_of(e.text)});
     return s;
 }
 

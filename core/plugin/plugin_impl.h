@@ -16,8 +16,8 @@ enum { LOOPS_MAX = 64, TIMERS_MAX = 16, ORIGIN_SIZE = 300 };
 
 struct plugin {
     struct loaded loaded;
-    char *name;         /* as in plugins.load */
-    char reason[640];   /* why it was refused; empty: it is loaded */
+    char *name;                       /* as in plugins.load */
+    char reason[640];                 /* why it was refused; empty: it is loaded */
     char *env_values[NOTE_RULES_MAX]; /* of the note's variables, where set */
     _Atomic uint64_t calls, bugs;
     char label[48];
@@ -88,7 +88,7 @@ struct owner {
     struct plugin *plugin;
     void *self;
     void *state;
-    struct snapshot *snapshot;       /* of a call: a reference; of a connection: NULL */
+    struct snapshot *snapshot;          /* of a call: a reference; of a connection: NULL */
     const struct provider_entry *entry; /* of a provider's call */
     LIST_HEAD(, plugin_flow) flows;
     LIST_HEAD(, plugin_timer) timers;
@@ -99,7 +99,8 @@ struct owner {
     char request_id[40];
 };
 
-tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self, size_t state_size);
+tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self,
+                      size_t state_size);
 /* Aborts flows, stops timers, ends the handle. */
 void owner_quiet(struct owner *o);
 void owner_fini(struct owner *o);

@@ -36,18 +36,21 @@ static void load_one(struct plugins *ps, struct plugin *p, const char *name, cha
     struct error e = {.retry_ms = -1};
     p->name = str_dup(tda_str_of(name));
     snprintf(p->reason, sizeof p->reason, "loading"); /* not found by find_plugin yet */
-    tda_status s = p->name ? plugin_load(ps->config, name, &host_table, &p->loaded, &e) : error_set(&e, TDA_E_NOMEM, NULL, "out of memory");
+    tda_status s =
+        p->name ? plugin_load(ps->config, name, &host_table, &p->loaded, &e) : error_set(&e, TDA_E_NOMEM, NULL, "out of memory");
     if (!s && find_plugin(ps, p->loaded.note.id))
         s = error_set(&e, TDA_E_EXISTS, "loaded_twice", "a plugin with the id %s is loaded already", p->loaded.note.id);
     if (!s) s = take_environment(p, env);
     if (s) {
         snprintf(p->reason, sizeof p->reason, "%s%s%s", e.text[0] ? e.text : status_text(s), e.hint[0] ? "; " : "", e.hint);
-        log_error("plugin refused", LOG_Z("plugin", name), LOG_Z("file", p->loaded.file ? p->loaded.file : ""), LOG_Z("reason", p->reason));
+        log_error("plugin refused", LOG_Z("plugin", name), LOG_Z("file", p->loaded.file ? p->loaded.file : ""),
+                  LOG_Z("reason", p->reason));
         return;
     }
     p->reason[0] = 0;
     snprintf(p->label, sizeof p->label, "plugin %s", p->loaded.note.id);
-    log_info("plugin loaded", LOG_Z("plugin", p->loaded.note.id), LOG_Z("version", p->loaded.note.version), LOG_Z("file", p->loaded.file));
+    log_info("plugin loaded", LOG_Z("plugin", p->loaded.note.id), LOG_Z("version", p->loaded.note.version),
+             LOG_Z("file", p->loaded.file));
 }
 
 /* ---- providers.* against the notes ---- */
@@ -60,7 +63,8 @@ static bool value_fits(const struct setting_rule *r, const char *value) {
     return true;
 }
 
-static void check_setting(const struct plugin *p, const struct config_provider *cp, const struct config_kv *kv, struct buf *report) {
+static void check_setting(const struct plugin *p, const struct config_provider *cp, const struct config_kv *kv,
+                          struct buf *report) {
     const struct note *n = &p->loaded.note;
     const struct setting_rule *r = find_rule(p, kv->key);
     const char *names[NOTE_RULES_MAX];

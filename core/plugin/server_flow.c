@@ -1,4 +1,5 @@
-/* The process behind an adapter's connection: command and environment come from the operator's configuration, and from nowhere else. */
+/* The process behind an adapter's connection: command and environment come from the operator's configuration, and from nowhere
+ * else. */
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -80,7 +81,8 @@ tda_status server_flow_open(struct owner *o, flow_event_fn fn, void *arg, struct
     if (!c->server || !c->server->argv) return error_set(e, TDA_E_NOT_FOUND, NULL, "this server has no command");
     tda_status s = make_argv(&argv, c) && make_env(&env, c) ? TDA_OK : error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     if (!s) {
-        struct proc_spec spec = {.argv = argv.list, .env = env.list, .cwd = c->server->cwd, .label = c->server->name, .owner = o->user};
+        struct proc_spec spec = {
+            .argv = argv.list, .env = env.list, .cwd = c->server->cwd, .label = c->server->name, .owner = o->user};
         s = flow_open_proc(o->pl->loop, &spec, fn, arg, ret, e);
     }
     strings_fini(&argv);

@@ -10,14 +10,16 @@ tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct
         if (!str_equal_nocase(tda_str_of(p->name), name)) continue;
         *ret = p;
         if (p->plugin) return TDA_OK;
-        error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "provider %s is configured, but its plugin \"%s\" is not loaded", p->name, p->config->plugin);
+        error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "provider %s is configured, but its plugin \"%s\" is not loaded",
+                  p->name, p->config->plugin);
         error_field(e, "provider");
         error_hint(e, "plugin.list, and the daemon's log, say why it was refused");
         return TDA_E_UNSUPPORTED;
     }
     buf_init(&known, 160);
     for (size_t i = 0; i < ps->n_entries; i++) buf_addf(&known, "%s%s", i ? ", " : "", ps->entries[i].name);
-    error_set(e, TDA_E_NOT_FOUND, "unknown_provider", "there is no provider \"%.*s\"", (int)(name.n < 64 ? name.n : 64), name.p ? name.p : "");
+    error_set(e, TDA_E_NOT_FOUND, "unknown_provider", "there is no provider \"%.*s\"", (int)(name.n < 64 ? name.n : 64),
+              name.p ? name.p : "");
     error_field(e, "provider");
     error_hint(e, "there are: %.*s", STR_FMT(buf_str(&known)));
     buf_fini(&known);
@@ -57,7 +59,8 @@ const char *operator_setting(const struct provider_entry *p, const char *name) {
     return from_env ? from_env : kv ? kv->val : NULL;
 }
 
-tda_str plugins_setting(const struct plugins *ps UNUSED, const struct provider_entry *p, const struct snapshot *s, const char *name) {
+tda_str plugins_setting(const struct plugins *ps UNUSED, const struct provider_entry *p, const struct snapshot *s,
+                        const char *name) {
     const struct setting_rule *r = p->plugin ? find_rule(p->plugin, name) : NULL;
     if (!r || r->secret) return (tda_str){0};
     tda_str users = s && r->user ? snapshot_setting(s, name) : (tda_str){0};

@@ -1,8 +1,8 @@
 /* One client: reads frames, hands requests up, writes replies in the order they come.
  *
- * Two chains of nng callbacks, one reading and one writing, each with its own aio, so at most one of each runs at a time. The reading
- * chain alone touches `in` and `sp`. What both and the repliers touch stands under `lock`; it is never held while a request is handed
- * up, for that may answer at once.
+ * Two chains of nng callbacks, one reading and one writing, each with its own aio, so at most one of each runs at a time. The
+ * reading chain alone touches `in` and `sp`. What both and the repliers touch stands under `lock`; it is never held while a request
+ * is handed up, for that may answer at once.
  *
  * Replies are joined in one buffer while another is being written, so a burst costs one system call.
  *
@@ -15,9 +15,9 @@
 enum {
     READ_FIRST = 4096,
     READ_MORE = 64 << 10,
-    PROGRESS = 16 << 10,       /* bytes that earn a slow message another span of time */
-    WRITE_STALL_MS = 60000,    /* a client that reads nothing for so long is gone */
-    KEEP_BUFFER = 256 << 10    /* a larger one is given back after use */
+    PROGRESS = 16 << 10,    /* bytes that earn a slow message another span of time */
+    WRITE_STALL_MS = 60000, /* a client that reads nothing for so long is gone */
+    KEEP_BUFFER = 256 << 10 /* a larger one is given back after use */
 };
 
 struct connection {
@@ -41,7 +41,7 @@ struct connection {
     bool paused;  /* the reading chain rests until there is room */
     bool closing; /* nothing is read any more; closes when all replies are written */
     bool dead;
-    uint64_t discard; /* bytes of an oversized message still to be dropped; written by the reading chain */
+    uint64_t discard;             /* bytes of an oversized message still to be dropped; written by the reading chain */
     size_t in_flight, bytes_held; /* requests without a reply, and their bytes */
 };
 

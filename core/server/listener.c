@@ -30,7 +30,8 @@ static bool is_alive(const struct sockaddr_un *sa) {
 static tda_status clear_path(const char *url, const char *path, struct error *e) {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     struct stat st;
-    if (strlen(path) >= sizeof sa.sun_path) return cannot(e, TDA_E_INVALID, url, "the path is longer than a socket's may be (107 bytes)");
+    if (strlen(path) >= sizeof sa.sun_path)
+        return cannot(e, TDA_E_INVALID, url, "the path is longer than a socket's may be (107 bytes)");
     memcpy(sa.sun_path, path, strlen(path) + 1);
     if (lstat(path, &st)) return TDA_OK;
     if (!S_ISSOCK(st.st_mode)) return cannot(e, TDA_E_EXISTS, url, "there is a file of that name that is no socket");

@@ -28,7 +28,8 @@ static struct sp_item read_greeting(struct sp *sp, tda_str bytes) {
     return (struct sp_item){.kind = SP_GREETING, .used = sizeof theirs};
 }
 
-/* Size of the backtrace at the front of what has arrived; 0: it is not whole yet; SIZE_MAX: there is none within the hops allowed. */
+/* Size of the backtrace at the front of what has arrived; 0: it is not whole yet; SIZE_MAX: there is none within the hops allowed.
+ */
 static size_t backtrace_size(tda_str payload) {
     for (size_t at = 0; at + 4 <= payload.n; at += 4) {
         if (at / 4 > SP_HOPS_MAX) return SIZE_MAX;

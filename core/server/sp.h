@@ -2,7 +2,8 @@
  *
  *   handshake   00 'S' 'P' 00, protocol (2 bytes), 00 00; each side sends one
  *   frame       on ipc one byte 01 in front; length (8 bytes, big endian); payload
- *   payload     words of 4 bytes up to the first with its top bit set (the request id, after the ids of devices passed), then text */
+ *   payload     words of 4 bytes up to the first with its top bit set (the request id, after the ids of devices passed), then text
+ */
 #ifndef SERVER_SP_H
 #define SERVER_SP_H
 
@@ -29,7 +30,7 @@ struct sp_item {
     size_t used;       /* bytes to drop from the front */
     tda_str backtrace; /* words up to and with the request id */
     tda_str text;
-    uint64_t claimed;  /* length of the payload */
+    uint64_t claimed; /* length of the payload */
 };
 
 /* Looks at what has arrived so far; the views point into `bytes`. */

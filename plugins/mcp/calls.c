@@ -160,7 +160,8 @@ static void next_page(struct session *s, struct pending *p, tda_str cursor) {
     if (!status && !again && ++p->pages < PAGES_MAX) status = ask(s, p, (tda_str){NULL, 0}, (tda_str){NULL, 0});
     if (!status && !again && p->pages < PAGES_MAX) return;
     forget(s, p);
-    fail(call, status ? TDA_C_NETWORK : TDA_C_PROTOCOL, status ? "the next page could not be asked for" : "the server's list has no end");
+    fail(call, status ? TDA_C_NETWORK : TDA_C_PROTOCOL,
+         status ? "the next page could not be asked for" : "the server's list has no end");
 }
 
 static void list_page(struct session *s, struct pending *p, tda_json result) {

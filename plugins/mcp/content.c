@@ -26,7 +26,8 @@ int content_items(tda_call call, uint32_t op, tda_json result) {
         tda_json schema = mcp_json->get(v, "inputSchema");
         if (!name.n) continue; /* one item without a name does not spoil the rest */
         if (op == TDA_AOP_LIST_TOOLS)
-            emit_item(call, name, text_or(v, "description", "title"), mcp_json->type(schema) == TDA_JSON_OBJECT ? mcp_json->raw(schema) : (tda_str){NULL, 0});
+            emit_item(call, name, text_or(v, "description", "title"),
+                      mcp_json->type(schema) == TDA_JSON_OBJECT ? mcp_json->raw(schema) : (tda_str){NULL, 0});
         else
             emit_item(call, name, text_or(v, "description", "name"), mcp_json->raw(v));
     }

@@ -1,5 +1,5 @@
-/* Inside of the MCP adapter. One struct session for each connection (it is the connection's state), one struct pending for each call
- * (the call's state); all on the loop's thread. */
+/* Inside of the MCP adapter. One struct session for each connection (it is the connection's state), one struct pending for each
+ * call (the call's state); all on the loop's thread. */
 #ifndef MCP_H
 #define MCP_H
 
@@ -40,7 +40,7 @@ extern const struct tda_json_api *mcp_json;
 /* A request or notification up to and with its params object, which is left open: fields follow, then wire_send. id 0: a
  * notification. NULL when memory is out. */
 tda_json_writer *wire_begin(struct session *s, int64_t id, const char *method);
-tda_status wire_send(struct session *s, tda_json_writer *w); /* closes params and message */
+tda_status wire_send(struct session *s, tda_json_writer *w);                                        /* closes params and message */
 tda_status wire_answer(struct session *s, tda_json id, int64_t error_code, const char *error_text); /* 0: an empty result */
 tda_status wire_flush(struct session *s);                                                           /* there is room again */
 void put_text(tda_json_writer *w, const char *key, tda_str value);

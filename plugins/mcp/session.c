@@ -63,7 +63,8 @@ static void greeted(struct session *s, tda_json message) {
     tda_str version = mcp_json->str(mcp_json->get(result, "protocolVersion"));
     tda_str refusal = mcp_json->str(mcp_json->get(message, "error.message"));
     if (mcp_json->type(result) != TDA_JSON_OBJECT) {
-        snprintf(text, sizeof text, "the server refused initialize: %.*s", (int)(refusal.n < 120 ? refusal.n : 120), refusal.p ? refusal.p : "");
+        snprintf(text, sizeof text, "the server refused initialize: %.*s", (int)(refusal.n < 120 ? refusal.n : 120),
+                 refusal.p ? refusal.p : "");
         session_fail(s, TDA_C_PROTOCOL, text);
         return;
     }
@@ -146,7 +147,8 @@ static void take_line(struct session *s, tda_str line) {
     }
     uint32_t type = mcp_json->type(root);
     if (type == TDA_JSON_ARRAY) /* batches were part of 2025-03-26 */
-        for (tda_json m = mcp_json->first(root); mcp_json->type(m) && s->phase != PHASE_OVER; m = mcp_json->next(m)) take_message(s, m);
+        for (tda_json m = mcp_json->first(root); mcp_json->type(m) && s->phase != PHASE_OVER; m = mcp_json->next(m))
+            take_message(s, m);
     else if (type == TDA_JSON_OBJECT)
         take_message(s, root);
     else
@@ -201,7 +203,8 @@ tda_status session_connect(void *self, tda_conn conn, const struct tda_server *s
     s->conn = conn;
     s->phase = PHASE_GREETING;
     if (server->transport != TDA_SERVER_PROCESS) {
-        session_fail(s, TDA_C_REQUEST, "MCP servers at a url are not available yet; use one that the operator's configuration starts");
+        session_fail(s, TDA_C_REQUEST,
+                     "MCP servers at a url are not available yet; use one that the operator's configuration starts");
         return TDA_OK;
     }
     memset(&request, 0, sizeof request);
