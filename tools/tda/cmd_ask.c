@@ -1,0 +1,154 @@
+/* What a user asks of models and tools. */
+#include <stdio.h>
+
+#include "tda.h"
+
+enum { INPUT_MAX = 64 << 20 };
+
+static void say_who(struct json result) {
+    struct json meta = json_key(result, TDA_STR("meta"));
+    fprintf(stderr, "-- provider %.*s, model %.*s", STR_FMT(json_str(json_key(meta, TDA_STR("provider")))),
+            STR_FMT(json_str(json_key(meta, TDA_STR("model")))));
+    tda_str server = json_str(json_key(meta, TDA_STR("mcp_server")));
+    if (server.n) fprintf(stderr, ", MCP server %.*s", STR_FMT(server));
+    const char *before = ", tools ";
+    for (struct json s = json_first(json_key(result, TDA_STR("steps"))); json_type(s); s = json_next(s), before = " ")
+        fprintf(stderr, "%s%.*s", before, STR_FMT(json_str(json_key(s, TDA_STR("tool")))));
+    fputc('\n', stderr);
+}
+
+/* The words as one text, or stdin. */
+static bool question(const struct options *o, struct buf *text) {
+    buf_init(text, INPUT_MAX);
+    if (o->n_words == 2 && strcmp(o->words[1], "-") == 0) {
+        tda_str all = read_all("-", INPUT_MAX / 2);
+        if (all.p) buf_add_str(text, all);
+        free((void *)(uintptr_t)all.p);
+        return all.p && !text->status;
+    }
+    for (int i = 1; i < o->n_words; i++) {
+        if (i > 1) buf_add_char(text, ' ');
+        buf_add_z(text, o->words[i]);
+    }
+    return !text->status;
+}
+
+static int finish(const struct options *o, const char *method, struct jw *w) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    if (o->idempotency_key) jw_put_z(w, "idempotency_key", o->idempotency_key);
+    int code = params_call(o, method, w, &doc, &result);
+    if (code || !doc) return code;
+    print_text(json_str(json_key(result, TDA_STR("text"))));
+    fflush(stdout);
+    if (o->verbose) say_who(result);
+    return EXIT_OK;
+}
+
+int cmd_ask(const struct options *o) {
+    struct buf text, params;
+    struct jw w;
+    if (o->n_words < 2) return usage("ask what? tda ask \"How many orders are there?\"");
+    if (!question(o, &text)) return EXIT_FAILED;
+    params_begin(&w, &params, o);
+    jw_put_str(&w, "input", buf_str(&text));
+    if (o->no_tools) jw_put_z(&w, "tool_choice", "none");
+    buf_fini(&text);
+    return finish(o, "agent.run", &w);
+}
+
+int cmd_chat(const struct options *o) {
+    struct buf text, params;
+    struct jw w;
+    if (o->n_words < 2) return usage("chat about what? tda chat \"Say hello\"");
+    if (!question(o, &text)) return EXIT_FAILED;
+    params_begin(&w, &params, o);
+    jw_open_array(&w, "messages");
+    jw_begin_object(&w);
+    jw_put_z(&w, "role", "user");
+    jw_put_str(&w, "content", buf_str(&text));
+    jw_end_object(&w);
+    jw_end_array(&w);
+    buf_fini(&text);
+    return finish(o, "chat.complete", &w);
+}
+
+/* ---- any method, any tool ---- */
+
+/* A JSON object from a word or stdin; the caller frees. {NULL,0}: an error was printed. */
+static tda_str object_word(const char *word, const char *what) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct error e = {.retry_ms = -1};
+    tda_str text = strcmp(word, "-") == 0 ? read_all("-", INPUT_MAX) : (tda_str){str_dup(tda_str_of(word)), strlen(word)};
+    if (!text.p) return text;
+    if (!json_parse(text, 0, &doc, &e) && json_type(json_root(doc)) == TDA_JSON_OBJECT) return text;
+    fprintf(stderr, "tda: %s must be a JSON object%s%s\n", what, e.text[0] ? ": " : "", e.text);
+    free((void *)(uintptr_t)text.p);
+    return (tda_str){0};
+}
+
+/* The user of --user goes in unless the params name one. */
+static void put_params(struct jw *w, const struct options *o, tda_str given) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    if (json_parse(given, 0, &doc, NULL)) return;
+    struct json root = json_root(doc);
+    if (o->user && !json_type(json_key(root, TDA_STR("user")))) jw_put_z(w, "user", o->user);
+    for (struct json m = json_first(root); json_type(m); m = json_next(m)) {
+        jw_key(w, json_name(m));
+        jw_raw(w, json_raw(m));
+    }
+}
+
+int cmd_call(const struct options *o) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    struct buf params;
+    struct jw w;
+    if (o->n_words < 2 || o->n_words > 3) return usage("call METHOD [JSON], as in: tda call host.info");
+    tda_str given = object_word(o->n_words == 3 ? o->words[2] : "{}", "params");
+    if (!given.p) return EXIT_USAGE;
+    struct options no_user = *o;
+    no_user.user = NULL;
+    params_begin(&w, &params, &no_user);
+    /* host.* and the like take no user */
+    if (o->n_words == 3 || strncmp(o->words[1], "host.", 5) != 0) put_params(&w, o, given);
+    free((void *)(uintptr_t)given.p);
+    jw_end_object(&w);
+    int code = rpc_call(o, o->words[1], buf_str(&params), &doc, &result);
+    buf_fini(&params);
+    if (!code) print_raw(json_raw(result));
+    return code;
+}
+
+static void print_content(struct json result) {
+    for (struct json part = json_first(json_key(result, TDA_STR("content"))); json_type(part); part = json_next(part)) {
+        tda_str text = json_str(json_key(part, TDA_STR("text")));
+        struct json value = json_key(part, TDA_STR("value"));
+        if (text.p)
+            print_text(text);
+        else
+            print_raw(json_raw(json_type(value) ? value : part));
+    }
+}
+
+int cmd_call_tool(const struct options *o) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    struct buf params;
+    struct jw w;
+    bool is_error = false;
+    if (o->n_words < 2 || o->n_words > 3)
+        return usage("call-tool TOOL [JSON], as in: tda call-tool query '{\"sql\": \"SELECT 1\"}'");
+    tda_str given = object_word(o->n_words == 3 ? o->words[2] : "{}", "the arguments");
+    if (!given.p) return EXIT_USAGE;
+    params_begin(&w, &params, o);
+    jw_put_z(&w, "name", o->words[1]);
+    jw_put_raw(&w, "arguments", given);
+    free((void *)(uintptr_t)given.p);
+    int code = params_call(o, "tools.call", &w, &doc, &result);
+    if (code || !doc) return code;
+    print_content(result);
+    json_bool(json_key(result, TDA_STR("is_error")), &is_error);
+    if (is_error) fputs("tda: the tool reports an error\n", stderr);
+    return is_error ? EXIT_FAILED : EXIT_OK;
+}

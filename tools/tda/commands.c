@@ -1,0 +1,60 @@
+#include <stdio.h>
+
+#include "tda.h"
+
+#define OPT_ASK                                                                                                                    \
+    "  -v, --verbose          say which provider, model, server and tools served it (on stderr)\n"                                 \
+    "      --no-tools         let the model answer alone\n"                                                                        \
+    "      --idempotency-key KEY  the same key again gets the same answer, and does nothing twice\n"
+#define OPT_CONFIGURE                                                                                                              \
+    "      --provider NAME    as `tda plugins` and the operator's configuration name them\n"                                       \
+    "      --model ID\n"                                                                                                           \
+    "      --key-file FILE    file that holds the API key (- is stdin)\n"                                                          \
+    "      --key-env VAR      variable that holds the API key\n"                                                                   \
+    "      --credential NAME=FILE  another credential, by its name\n"                                                              \
+    "      --base-url URL     another address of the service\n"                                                                    \
+    "      --mcp-server NAME  one of the operator's MCP servers\n"                                                                 \
+    "      --field NAME=VALUE another field: aws_region=eu-west-1\n"                                                               \
+    "Without --key-file and --key-env what was given before stays.\n"
+
+const struct command commands[] = {
+    {"ask", "TEXT|-", "ask a question; the model may use tools", "tda --user alice ask \"How many orders are there?\"", cmd_ask,
+     OPT_ASK},
+    {"chat", "TEXT|-", "one model call, no tools", "tda --user alice chat \"Say hello\"", cmd_chat, OPT_ASK},
+    {"configure", "", "choose provider, model, credentials and MCP server",
+     "tda --user alice configure --provider openai --model gpt-5-mini --key-env OPENAI_API_KEY --mcp-server sales", cmd_configure,
+     OPT_CONFIGURE},
+    {"context", "get [FIELD] | set FIELD=VALUE... | list | delete", "look at or change a user's context",
+     "tda --user alice context get model", cmd_context, NULL},
+    {"status", "", "is this user configured, and how", "tda --user alice status", cmd_status, NULL},
+    {"tools", "", "tools of the user's MCP server", "tda --user alice tools", cmd_tools, NULL},
+    {"call-tool", "TOOL [JSON|-]", "call one tool", "tda --user alice call-tool query '{\"sql\": \"SELECT 1\"}'", cmd_call_tool,
+     NULL},
+    {"call", "METHOD [JSON|-]", "any method, with params as JSON", "tda call host.info", cmd_call, NULL},
+    {"jobs", "[run NAME]", "maintenance jobs; run one now", "tda jobs run context_cleanup", cmd_jobs, NULL},
+    {"plugins", "", "loaded and refused plugins", "tda plugins", cmd_plugins, NULL},
+    {"stats", "", "counters of the daemon", "tda stats", cmd_stats, NULL},
+    {"info", "", "version, mode and addresses of the daemon", "tda info", cmd_info, NULL},
+    {"ping", "", "is a daemon there", "tda ping", cmd_ping, NULL},
+    {"methods", "", "methods that `call` can call", "tda methods", cmd_methods, NULL},
+    {"help", "[COMMAND]", "help on a command", "tda help configure", cmd_help, NULL},
+    {"complete", "bash", "print a completion script for the shell", "source <(tda complete bash)", cmd_complete, NULL},
+    {"__complete", "WORDS", NULL, "", cmd_complete, NULL},
+};
+const size_t n_commands = ARRAY_LEN(commands);
+
+const struct command *command_find(const char *name) {
+    for (size_t i = 0; i < n_commands; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+int cmd_help(const struct options *o) {
+    const struct command *c = o->n_words > 1 ? command_find(o->words[1]) : NULL;
+    if (o->n_words > 1 && !c) return usage("there is no command \"%s\"", o->words[1]);
+    if (c)
+        print_command_help(c);
+    else
+        print_help();
+    return EXIT_OK;
+}

@@ -1,0 +1,40 @@
+/* Words for the shell: commands, and what may follow them. Never asks the daemon. */
+#include <stdio.h>
+
+#include "tda.h"
+
+static const char bash_script[] =
+    "_tda() {\n"
+    "  local IFS=$'\\n'\n"
+    "  COMPREPLY=($(compgen -W \"$(tda __complete \"${COMP_WORDS[@]:1:COMP_CWORD-1}\")\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+    "}\n"
+    "complete -o default -F _tda tda\n";
+
+/* The long options in a command's help. */
+static void print_options(const char *text) {
+    for (const char *p = text; p && (p = strstr(p, "--")); p += 2) {
+        size_t n = 2 + strcspn(p + 2, " =.,\n");
+        if (n > 2) printf("%.*s\n", (int)n, p);
+    }
+}
+
+int cmd_complete(const struct options *o) {
+    if (strcmp(o->words[0], "complete") == 0) {
+        if (o->n_words != 2 || strcmp(o->words[1], "bash") != 0) return usage("complete bash: other shells are not known yet");
+        fputs(bash_script, stdout);
+        return EXIT_OK;
+    }
+    const struct command *c = NULL;
+    for (int i = 1; i < o->n_words && !c; i++) c = command_find(o->words[i]);
+    if (!c) {
+        for (size_t i = 0; i < n_commands; i++)
+            if (commands[i].help) puts(commands[i].name);
+    } else if (strcmp(c->name, "context") == 0) {
+        puts("get\nset\nlist\ndelete");
+    } else if (strcmp(c->name, "jobs") == 0) {
+        puts("run");
+    }
+    puts("--socket\n--user\n--json\n--timeout\n--quiet\n--help");
+    if (c) print_options(c->options);
+    return EXIT_OK;
+}

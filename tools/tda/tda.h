@@ -1,0 +1,88 @@
+/* The client: one table of commands, from which parsing, help and completion come. */
+#ifndef TDA_CLIENT_H
+#define TDA_CLIENT_H
+
+#include "json/json.h"
+
+#define CLIENT_VERSION "0.1.0"
+
+enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_TIMEOUT = 4 };
+
+enum { REPEATED_MAX = 16, WORDS_MAX = 32 };
+
+/* What the command line says. Pointers into argv. */
+struct options {
+    const char *socket, *user;
+    bool json, quiet, verbose, no_tools, help, version;
+    int64_t timeout_s;
+    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key;
+    const char *credentials[REPEATED_MAX]; /* NAME=FILE */
+    size_t n_credentials;
+    const char *fields[REPEATED_MAX]; /* NAME=VALUE */
+    size_t n_fields;
+    const char *words[WORDS_MAX + 1]; /* the command and its arguments */
+    int n_words;
+};
+
+struct command {
+    const char *name, *arguments, *help, *example;
+    int (*run)(const struct options *o);
+    const char *options; /* words of its own options, for help and completion */
+};
+extern const struct command commands[];
+extern const size_t n_commands;
+const struct command *command_find(const char *name);
+
+/* options.c: -1: go on, else the exit code. */
+int options_parse(int argc, char **argv, struct options *o);
+void print_help(void);
+void print_command_help(const struct command *c);
+int usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* rpc.c: one request, one reply. `params` is a whole JSON object or empty. On OK the document is the reply and `ret_result` its
+ * result; errors are printed. */
+int rpc_call(const struct options *o, const char *method, tda_str params, struct json_doc **ret_doc, struct json *ret_result);
+const char *default_socket(void);
+/* Params under construction: begins the object, with the user when there is one. */
+void params_begin(struct jw *w, struct buf *out, const struct options *o);
+/* Ends it, calls, and with --json prints the result. EXIT_OK with *ret_doc NULL: printed already. */
+int params_call(const struct options *o, const char *method, struct jw *w, struct json_doc **ret_doc, struct json *ret_result);
+
+/* print.c: text from the daemon cannot move the terminal's cursor or colour it. */
+void print_text(tda_str text);
+void print_raw(tda_str json);
+void print_value(struct json v); /* text bare, the rest as JSON, absent as "-" */
+void print_error(struct json error);
+bool is_colourful(int fd);
+/* Rows of cells, aligned when they are all known. */
+struct table {
+    struct buf cells;
+    size_t columns, n;
+};
+void table_begin(struct table *t, size_t columns);
+void table_cell(struct table *t, tda_str text);
+void table_value(struct table *t, struct json v);
+void table_print(struct table *t); /* the first row is the heading; frees */
+
+/* commands */
+int cmd_ask(const struct options *o);
+int cmd_chat(const struct options *o);
+int cmd_call(const struct options *o);
+int cmd_call_tool(const struct options *o);
+int cmd_configure(const struct options *o);
+int cmd_context(const struct options *o);
+int cmd_status(const struct options *o);
+int cmd_tools(const struct options *o);
+int cmd_jobs(const struct options *o);
+int cmd_plugins(const struct options *o);
+int cmd_stats(const struct options *o);
+int cmd_ping(const struct options *o);
+int cmd_methods(const struct options *o);
+int cmd_info(const struct options *o);
+int cmd_complete(const struct options *o);
+int cmd_help(const struct options *o);
+
+/* The whole of stdin, or of a file; {NULL,0} after an error that was printed. The caller frees. */
+tda_str read_all(const char *path_or_dash, size_t max);
+
+#endif
