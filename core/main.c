@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "loop/flow.h"
+#include "plugin/calls.h"
 #include "route/route.h"
 #include "server/server.h"
 
@@ -342,6 +343,17 @@ static tda_status host_start(struct host *h, struct error *e) {
     return server_start(h->config, &ops, h, &h->server, e);
 }
 
+/* MCP servers have been told to go: time for what they have to write. Whoever is left is killed with the launcher. */
+static void wait_for_children(const struct host *h) {
+    struct call_stats stats;
+    int64_t until = clock_now_ns() + 2 * h->config->mcp_stop_grace;
+    for (;;) {
+        calls_stats(h->plugins, &stats);
+        if ((!stats.conns_open && !launcher_children(h->launcher)) || clock_now_ns() > until) return;
+        usleep(5000);
+    }
+}
+
 /* The other way round. Every step takes what a failed start left. */
 static void host_stop(struct host *h) {
     if (h->server) server_stop_listening(h->server);
@@ -349,6 +361,7 @@ static void host_stop(struct host *h) {
     if (h->jobs) jobs_stop(h->jobs);
     if (h->server) server_stop(h->server, NS_PER_S);
     contexts_free(h->contexts); /* posts the drops of what lives on loops */
+    if (h->n_started) wait_for_children(h);
     for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], false);
     for (unsigned i = 0; i < h->n_started; i++) loop_stop(h->loops[i]);
     for (unsigned i = 0; i < h->n_started; i++) loop_join(h->loops[i]);

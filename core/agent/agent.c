@@ -77,11 +77,15 @@ static const char *class_text(uint32_t cls) {
 tda_status error_from_result(struct error *e, const struct tda_result *r, const char *who) {
     size_t i = 0;
     while (i + 1 < ARRAY_LEN(classes) && classes[i].cls != r->cls) i++;
-    if (r->text.n)
+    bool from_service = r->http_status || r->code.n; /* else the text is the host's or the plugin's own, and says it all */
+    if (r->text.n && from_service)
         error_set(e, classes[i].status, classes[i].kind, "%s: %s: %.*s", who, class_text(r->cls), STR_FMT(r->text));
+    else if (r->text.n)
+        error_set(e, classes[i].status, classes[i].kind, "%s: %.*s", who, STR_FMT(r->text));
     else
         error_set(e, classes[i].status, classes[i].kind, "%s: %s", who, class_text(r->cls));
-    error_hint(e, "%s", classes[i].hint);
+    bool about_keys = r->cls == TDA_C_PERMISSION || r->cls == TDA_C_REQUEST;
+    if (from_service || !about_keys) error_hint(e, "%s", classes[i].hint);
     e->http_status = r->http_status;
     e->retry_ms = classes[i].retryable ? (r->retry_ms >= 0 ? r->retry_ms : 0) : -1;
     snprintf(e->upstream_code, sizeof e->upstream_code, "%.*s", STR_FMT(r->code));

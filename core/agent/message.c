@@ -84,9 +84,10 @@ static tda_status part_parse(struct arena *arena, struct json v, const char *whe
     if (p->kind == TDA_PART_TOOL_RESULT) return tool_result_parse(arena, v, where, p, e);
     bool complete = p->kind == TDA_PART_IMAGE ? (p->mime.n && p->data.n) || p->url.n : p->text.p != NULL;
     if (complete) return TDA_OK;
+    error_set(e, TDA_E_INVALID, "invalid_message", "%s: a part of type %.*s lacks its content", where,
+              STR_FMT(json_str(json_key(v, TDA_STR("type")))));
     error_field(e, "%s", where);
-    return error_set(e, TDA_E_INVALID, "invalid_message", "%s: a part of type %.*s lacks its content", where,
-                     STR_FMT(json_str(json_key(v, TDA_STR("type")))));
+    return TDA_E_INVALID;
 }
 
 static tda_status text_content(struct arena *arena, struct json content, uint32_t *ret_n, const struct tda_part *const **ret_parts,

@@ -175,6 +175,7 @@ static void list(struct toolbox *t) {
 static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
     struct toolbox *t = arg;
     t->opening = false;
+    t->work->meta.upstream_ns += clock_now_ns() - t->opened_ns; /* a server that starts */
     if (r->cls != TDA_C_OK) {
         struct error e;
         error_from_result(&e, r, t->who);
@@ -212,6 +213,7 @@ static void on_open(struct timer *timer) {
         return;
     }
     t->opening = true;
+    t->opened_ns = clock_now_ns();
     t->timer.fire = on_deadline;
     if (conn_acquire(&spec, 0, on_ready, t, &t->conn, &e)) {
         finish(t, &e);

@@ -42,6 +42,7 @@ struct toolbox {
     struct timer timer;
     char who[96];
     bool opening, cancelled, overflow;
+    int64_t opened_ns;
 };
 
 /* `t` is the caller's, zeroed but for work and done. Needs a snapshot with an mcp_server_name (see toolbox_wanted). */

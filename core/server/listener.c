@@ -26,6 +26,15 @@ static bool is_alive(const struct sockaddr_un *sa) {
     return alive;
 }
 
+/* The folder is ours alone, so that nobody else can put a socket in our place. One that is there stays as it is. */
+static tda_status make_folder(const char *url, const char *path, struct error *e) {
+    char dir[108];
+    const char *slash = strrchr(path, '/');
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) : 0, path);
+    if (!dir[0] || mkdir(dir, 0700) == 0 || errno == EEXIST) return TDA_OK;
+    return cannot(e, TDA_E_IO, url, strerror(errno));
+}
+
 /* A socket that nobody answers is what a killed daemon left. */
 static tda_status clear_path(const char *url, const char *path, struct error *e) {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -33,7 +42,7 @@ static tda_status clear_path(const char *url, const char *path, struct error *e)
     if (strlen(path) >= sizeof sa.sun_path)
         return cannot(e, TDA_E_INVALID, url, "the path is longer than a socket's may be (107 bytes)");
     memcpy(sa.sun_path, path, strlen(path) + 1);
-    if (lstat(path, &st)) return TDA_OK;
+    if (lstat(path, &st)) return make_folder(url, path, e);
     if (!S_ISSOCK(st.st_mode)) return cannot(e, TDA_E_EXISTS, url, "there is a file of that name that is no socket");
     if (is_alive(&sa)) {
         cannot(e, TDA_E_EXISTS, url, "another process listens there");

@@ -52,7 +52,6 @@ int cmd_ask(const struct options *o) {
     if (!question(o, &text)) return EXIT_FAILED;
     params_begin(&w, &params, o);
     jw_put_str(&w, "input", buf_str(&text));
-    if (o->no_tools) jw_put_z(&w, "tool_choice", "none");
     buf_fini(&text);
     return finish(o, "agent.run", &w);
 }

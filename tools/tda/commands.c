@@ -4,7 +4,6 @@
 
 #define OPT_ASK                                                                                                                    \
     "  -v, --verbose          say which provider, model, server and tools served it (on stderr)\n"                                 \
-    "      --no-tools         let the model answer alone\n"                                                                        \
     "      --idempotency-key KEY  the same key again gets the same answer, and does nothing twice\n"
 #define OPT_CONFIGURE                                                                                                              \
     "      --provider NAME    as `tda plugins` and the operator's configuration name them\n"                                       \

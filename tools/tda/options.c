@@ -23,7 +23,6 @@ static const struct option_row {
     {"help", 'h', FLAG, AT(help), 0, "           this, or with a command its own help"},
     {"version", 'V', FLAG, AT(version), 0, "           version of the client"},
     {"verbose", 'v', FLAG, AT(verbose), 0, NULL},
-    {"no-tools", 0, FLAG, AT(no_tools), 0, NULL},
     {"provider", 0, TEXT, AT(provider), 0, NULL},
     {"model", 0, TEXT, AT(model), 0, NULL},
     {"base-url", 0, TEXT, AT(base_url), 0, NULL},

@@ -13,7 +13,7 @@ enum { REPEATED_MAX = 16, WORDS_MAX = 32 };
 /* What the command line says. Pointers into argv. */
 struct options {
     const char *socket, *user;
-    bool json, quiet, verbose, no_tools, help, version;
+    bool json, quiet, verbose, help, version;
     int64_t timeout_s;
     const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
