@@ -95,7 +95,7 @@ static int parse_options(int argc, char **argv, struct options *o) {
         case 'c': o->config = optarg; break;
         case 's':
             if (o->n_flags == FLAGS_MAX) return usage_error("too many --set", NULL);
-            if (!strchr(optarg, '=')) return usage_error("--set wants PATH=VALUE", optarg);
+            if (!optarg || !strchr(optarg, '=')) return usage_error("--set wants PATH=VALUE", optarg);
             o->flags[o->n_flags++] = optarg;
             break;
         case OPT_CHECK: o->check = true; break;

@@ -25,11 +25,14 @@ void log_setup(enum log_level level, bool json, int fd); /* before any thread, o
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
-#define LOG_AT(level, message, ...)                                                                                                \
-    (log_enabled(level) ? log_write(level, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}}) : (void)0)
-#define log_error(message, ...) LOG_AT(LOG_LEVEL_ERROR, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_warn(message, ...) LOG_AT(LOG_LEVEL_WARN, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_info(message, ...) LOG_AT(LOG_LEVEL_INFO, message __VA_OPT__(, ) __VA_ARGS__)
-#define log_debug(message, ...) LOG_AT(LOG_LEVEL_DEBUG, message __VA_OPT__(, ) __VA_ARGS__)
+/* The message stands among the arguments, so that fields may be none. */
+#define LOG_AT(level, ...) LOG_AT_(level, __VA_ARGS__, LOG_END)
+#define LOG_AT_(level, message, ...)                                                                                               \
+    (log_enabled(level) ? log_write(level, message, (const struct log_field[]){__VA_ARGS__}) : (void)0)
+#define LOG_END ((struct log_field){.key = NULL})
+#define log_error(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

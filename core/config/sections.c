@@ -185,7 +185,7 @@ static bool sounds_secret(const char *key) {
     static const char *const words[] = {"key", "token", "secret", "password", "passwd", "credential", "authorization"};
     char lower[128];
     size_t i = 0;
-    for (; key[i] && i < sizeof lower - 1; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] - 'A' + 'a') : key[i];
+    for (; i < sizeof lower - 1 && key[i]; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] - 'A' + 'a') : key[i];
     lower[i] = 0;
     for (size_t w = 0; w < ARRAY_LEN(words); w++)
         if (strstr(lower, words[w])) return true;
@@ -207,7 +207,7 @@ static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const st
 }
 
 static bool name_ok(const char *name) {
-    size_t n = strlen(name);
+    size_t n = name ? strlen(name) : 0;
     if (n == 0 || n > 64) return false;
     return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }

@@ -52,7 +52,7 @@ static void append(struct ynode *parent, struct ynode *child) {
 
 static void detach(struct ynode *parent, struct ynode *child) {
     struct ynode *before = NULL;
-    for (struct ynode *n = parent->first; n != child; n = n->next) before = n;
+    for (struct ynode *n = parent->first; n && n != child; n = n->next) before = n;
     if (before)
         before->next = child->next;
     else

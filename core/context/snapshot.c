@@ -72,11 +72,11 @@ void snapshot_write(const struct snapshot *s, struct jw *w) {
     jw_begin_object(w);
     for (size_t i = 0; i < CTX_FIELDS; i++) {
         const struct ctx_field *f = &ctx_fields[i];
-        tda_str v = snapshot_get(s, f->key);
+        tda_str v = snapshot_get(s, f->key); /* absent for live objects: they never leave the process */
         if (f->kind == CTX_OBJECT && v.p)
             jw_put_raw(w, f->name, v);
         else
-            jw_put_str(w, f->name, f->kind == CTX_LIVE ? (tda_str){0} : v); /* live objects never leave the process */
+            jw_put_str(w, f->name, v);
     }
     for (size_t i = 0; i < s->n_settings; i++) jw_put_z(w, s->settings[i].name, s->settings[i].value);
     jw_open_array(w, "credentials");

@@ -15,8 +15,6 @@
 #include "launcher/protocol.h"
 #include "loop/launcher_client.h"
 
-extern char **environ;
-
 struct owner {
     struct owner *next;
     char *user;

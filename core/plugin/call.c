@@ -42,7 +42,8 @@ static tda_str keep_text(struct call *c, tda_str s, size_t max) {
     tda_str kept = {c->texts.p ? c->texts.p + c->texts.n : NULL, clean.n};
     tda_status status = buf_add_str(&c->texts, buf_str(&clean));
     buf_fini(&clean);
-    return status ? (tda_str){0} : kept;
+    if (status) kept = (tda_str){0};
+    return kept;
 }
 
 static void keep_result(struct call *c, const struct tda_result *r) {

@@ -54,7 +54,9 @@ static void tell_waiters(struct conn *c) {
 
 static void forget_waiters(struct conn *c) {
     struct waiter *w;
-    LIST_FOREACH(w, &c->waiters, entry) w->told = true;
+    LIST_FOREACH(w, &c->waiters, entry) {
+        w->told = true;
+    }
 }
 
 /* ---- the end ---- */
@@ -360,7 +362,7 @@ tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_f
 
 void conn_release(struct conn *c, void *arg) {
     struct waiter *w;
-    LIST_FOREACH(w, &c->waiters, entry) if (w->arg == arg) break;
+    for (w = LIST_FIRST(&c->waiters); w && w->arg != arg;) w = LIST_NEXT(w, entry);
     if (w) {
         LIST_REMOVE(w, entry);
         free(w);

@@ -46,7 +46,10 @@ static void timer_free(struct plugin_timer *t) {
 
 void owner_quiet(struct owner *o) {
     plugin_flows_abort(o);
-    while (!LIST_EMPTY(&o->timers)) timer_free(LIST_FIRST(&o->timers));
+    for (struct plugin_timer *t = LIST_FIRST(&o->timers), *next; t; t = next) {
+        next = LIST_NEXT(t, entry);
+        timer_free(t);
+    }
 }
 
 void owner_fini(struct owner *o) {
@@ -75,7 +78,7 @@ static void timer_fired(struct timer *timer) {
 
 tda_status owner_timer(struct owner *o, uint64_t token, uint32_t ms) {
     struct plugin_timer *t;
-    LIST_FOREACH(t, &o->timers, entry) if (t->token == token) break;
+    for (t = LIST_FIRST(&o->timers); t && t->token != token;) t = LIST_NEXT(t, entry);
     if (!ms) {
         if (t) timer_free(t);
         return TDA_OK;

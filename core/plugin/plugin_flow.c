@@ -208,10 +208,15 @@ tda_status plugin_flow_abort(struct owner *o, tda_flow f) {
 }
 
 void plugin_flows_abort(struct owner *o) {
-    while (!LIST_EMPTY(&o->flows)) abort_one(LIST_FIRST(&o->flows));
+    for (struct plugin_flow *pf = LIST_FIRST(&o->flows), *next; pf; pf = next) {
+        next = LIST_NEXT(pf, entry);
+        abort_one(pf);
+    }
 }
 
 void plugin_flows_stop(struct owner *o) {
     struct plugin_flow *pf;
-    LIST_FOREACH(pf, &o->flows, entry) if (pf->kind == TDA_FLOW_SERVER) flow_stop(pf->flow);
+    LIST_FOREACH(pf, &o->flows, entry) {
+        if (pf->kind == TDA_FLOW_SERVER) flow_stop(pf->flow);
+    }
 }

@@ -61,7 +61,7 @@ struct plugin_loop {
     struct slot *slots;
     uint32_t n_slots, cap_slots, free_slot;
     void **provider_self, **adapter_self; /* by plugin */
-    LIST_HEAD(, conn) conns;
+    LIST_HEAD(conn_list, conn) conns;
     struct scratch *scratch; /* freed when the plugin's callback returns */
 };
 
@@ -90,8 +90,8 @@ struct owner {
     void *state;
     struct snapshot *snapshot;          /* of a call: a reference; of a connection: NULL */
     const struct provider_entry *entry; /* of a provider's call */
-    LIST_HEAD(, plugin_flow) flows;
-    LIST_HEAD(, plugin_timer) timers;
+    LIST_HEAD(plugin_flow_list, plugin_flow) flows;
+    LIST_HEAD(plugin_timer_list, plugin_timer) timers;
     unsigned n_timers, wakes;
     unsigned open_flows;
     int64_t flows_since_ns, upstream_ns;
@@ -174,8 +174,8 @@ struct conn {
     uint32_t refs; /* the box, each holder, the plugin until drop */
     enum conn_state state;
     bool in_box;
-    LIST_HEAD(, waiter) waiters; /* holders, told or not */
-    LIST_HEAD(, call) calls;
+    LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
+    LIST_HEAD(call_list, call) calls;
     struct task step;
     bool queued;
     struct timer force; /* the plugin does not say CLOSED */

@@ -79,12 +79,12 @@ static void write_requests(struct request *q) {
 }
 
 static uint64_t resident_bytes(void) {
-    unsigned long long pages = 0;
+    char line[128] = "";
     FILE *f = fopen("/proc/self/statm", "re");
     if (!f) return 0;
-    if (fscanf(f, "%*s %llu", &pages) != 1) pages = 0;
+    char *all = fgets(line, sizeof line, f), *resident = all ? strchr(line, ' ') : NULL; /* "size resident ..." in pages */
     fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 void host_stats(struct request *q) {

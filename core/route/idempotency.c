@@ -52,7 +52,7 @@ static void unlink_finished(struct idempotency *s, struct idem *i) {
 }
 
 static void drop(struct idempotency *s, struct idem *i) {
-    HASH_DEL(s->table, i);
+    if (s->table) HASH_DEL(s->table, i);
     free(i->body);
     free(i);
 }

@@ -398,11 +398,11 @@ static tda_status check_user(struct request *q, struct error *e) {
         char *copy = arena_dup(&q->arena, json_str(user));
         if (!copy) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
         q->user = tda_str_of(copy);
-    } else if (!contexts_is_shared(q->router->o.contexts)) {
+    } else if (!contexts_is_shared(q->router->o.contexts) && !q->router->o.config->contexts_mirror) {
         error_set(e, TDA_E_INVALID, "user_required", "user is missing: each user has a context of his own here");
         error_field(e, "user");
         return TDA_E_INVALID;
-    }
+    } /* with a mirror, old callers without a user may read the shared context; core/context judges what else they may */
     return TDA_OK;
 }
 

@@ -35,7 +35,7 @@ struct server {
 
     pthread_mutex_t lock; /* of the list and the number of connections that are not freed yet */
     pthread_cond_t changed;
-    LIST_HEAD(, connection) connections;
+    LIST_HEAD(connection_list, connection) connections;
     size_t alive;
 
     _Atomic uint64_t last_id;

@@ -22,7 +22,11 @@ def connect(url, timeout=30):
     if url.startswith("ipc://"):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.settimeout(timeout)
-        s.connect(url[len("ipc://"):])
+        try:
+            s.connect(url[len("ipc://"):])
+        except OSError:
+            s.close()
+            raise
     else:
         host, port = url[len("tcp://"):].rsplit(":", 1)
         s = socket.create_connection((host, int(port)), timeout)
@@ -46,9 +50,13 @@ class Client:
         self.serial = itertools.count(1)
         self.closed = None
         self.sock = connect(url, timeout)
-        self.sock.sendall(HANDSHAKE_REQ)
-        if self._exactly(8) != HANDSHAKE_REP:
-            raise ConnectionError("the peer is no REP")
+        try:
+            self.sock.sendall(HANDSHAKE_REQ)
+            if self._exactly(8) != HANDSHAKE_REP:
+                raise ConnectionError("the peer is no REP")
+        except OSError:
+            self.sock.close()
+            raise
         self.sock.settimeout(None)
         threading.Thread(target=self._read, daemon=True).start()
 
