@@ -66,7 +66,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
         show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
         show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
         join(s->argv, &text);
-        if (s->argv) show_text("mcp_servers", s->name, "command", text.n ? text.p : "", s->where, fn, arg);
+        if (s->argv && !buf_add_char(&text, 0)) show_text("mcp_servers", s->name, "command", text.p, s->where, fn, arg);
         show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
         show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
     }

@@ -59,7 +59,7 @@ unsigned contexts_loop(struct contexts *cs, tda_str user) {
 /* ---- whose context ---- */
 
 static tda_status check_user(tda_str user, struct error *e) {
-    if (!user.p) {
+    if (!user.n) {
         error_set(e, TDA_E_INVALID, "user_required", "this host keeps one context per user, and the request names none");
         error_field(e, "user");
         error_hint(e, "add \"user\" to the params");
@@ -75,7 +75,7 @@ static tda_status check_user(tda_str user, struct error *e) {
 /* The map that the request is about; `user` becomes its key. */
 static tda_status find_map(struct contexts *cs, bool reading, tda_str *user, struct map **ret, struct error *e) {
     *ret = cs->map;
-    if (cs->o.persistence || (reading && cs->o.mirror_to_shared && !user->p)) {
+    if (cs->o.persistence || (reading && cs->o.mirror_to_shared && !user->n)) {
         *ret = cs->shared;
         *user = (tda_str){"", 0};
         return TDA_OK;
@@ -149,7 +149,7 @@ static tda_status say_why(struct contexts *cs, tda_status s, struct error *e) {
 tda_status contexts_publish(struct contexts *cs, struct draft *d, uint64_t expect_epoch, uint64_t *ret_epoch, struct error *e) {
     struct snapshot *next;
     tda_str user = tda_str_of(d->next->user);
-    tda_status s = cs->o.persistence ? TDA_OK : check_user(user.n ? user : (tda_str){0}, e);
+    tda_status s = cs->o.persistence ? TDA_OK : check_user(user, e);
     if (s) return s;
     s = draft_build(d, true, &next);
     if (!s) {

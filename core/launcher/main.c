@@ -230,5 +230,7 @@ int main(void) {
         wait_for_news(fds, owners, &host_gone);
     }
     kill_all();
+    free(fds);
+    free(owners);
     return 0;
 }

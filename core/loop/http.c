@@ -119,6 +119,9 @@ int http_on_ready_to_send(void *arg, char *remote_ip, char *local_ip UNUSED, int
     f->phase = HTTP_SENT;
     heard(f);
     watch_deadline(f);
+    f->resent = f->sent && f->posts; /* a pooled connection broke without an answer; whether to try again is the core's to say */
+    f->sent = true;
+    if (f->resent) return CURL_PREREQFUNC_ABORT;
     if (allowed(f, egress_judge_text(remote_ip, &what), &what)) return f->flow.ended ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
     strncpy(f->denied_ip, remote_ip, sizeof f->denied_ip - 1);
     return CURL_PREREQFUNC_ABORT;

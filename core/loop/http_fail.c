@@ -57,6 +57,10 @@ void http_fail_curl(struct http_flow *f, CURLcode rc) {
         fail_denied(f);
         return;
     }
+    if (f->resent) {
+        failed(f, TDA_C_NETWORK, "", " closed the connection without an answer");
+        return;
+    }
     switch ((int)rc) {
     case CURLE_COULDNT_RESOLVE_HOST: failed(f, TDA_C_NETWORK, "the name of ", " could not be resolved"); break;
     case CURLE_COULDNT_CONNECT: fail_connect(f); break;

@@ -35,6 +35,9 @@ struct http_flow {
     char origin[300]; /* "host:port", for sentences */
     char *host;       /* from curl; names are looked up once at a time */
     bool user_given;
+    bool posts;  /* has a body: never sent twice, for the other side may have acted on it */
+    bool sent;   /* handed to a connection once */
+    bool resent; /* curl was about to do it again */
 
     enum http_phase phase;
     bool added;                   /* curl's multi holds `easy` */

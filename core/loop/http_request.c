@@ -206,6 +206,7 @@ static bool set_method(struct http_flow *f, const struct http_spec *spec) {
     memcpy(method, m.p, m.n);
     if (strcmp(method, "HEAD") == 0 && !spec->body.p) return !curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     bool posts = spec->body.p || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    f->posts = posts;
     if (!posts) return !curl_easy_setopt(c, CURLOPT_HTTPGET, 1L) && !curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
     return !curl_easy_setopt(c, CURLOPT_POST, 1L) && !curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body.n) &&
            !curl_easy_setopt(c, CURLOPT_COPYPOSTFIELDS, spec->body.n ? spec->body.p : "") &&

@@ -54,7 +54,7 @@ static void tell_waiters(struct conn *c) {
 
 static void forget_waiters(struct conn *c) {
     struct waiter *w;
-    LIST_FOREACH(w, &c->waiters, entry) {
+    for (w = LIST_FIRST(&c->waiters); w; w = LIST_NEXT(w, entry)) {
         w->told = true;
     }
 }
@@ -81,8 +81,8 @@ static void end_conn(struct conn *c, uint32_t cls, tda_str text) {
 
 static void fail_calls(struct conn *c) {
     struct call *call;
-    LIST_FOREACH(call, &c->calls, of_conn)
-    call_fail(call, TDA_C_NETWORK, c->why[0] ? c->why : "the connection to the server has ended");
+    for (call = LIST_FIRST(&c->calls); call; call = LIST_NEXT(call, of_conn))
+        call_fail(call, TDA_C_NETWORK, c->why[0] ? c->why : "the connection to the server has ended");
 }
 
 static void drop_object(struct conn *c) {
@@ -264,7 +264,7 @@ static struct plugin *find_adapter(struct plugins *ps, const char *id, struct er
 
 static tda_status copy_fields(struct conn *c, const struct snapshot *s) {
     for (size_t i = 0; i < CTX_FIELDS; i++) {
-        tda_str v = ctx_fields[i].kind == CTX_LIVE ? (tda_str){0} : snapshot_get(s, ctx_fields[i].key);
+        tda_str v = snapshot_get(s, ctx_fields[i].key);
         if (v.p && !(c->fields[i] = str_dup(v))) return TDA_E_NOMEM;
     }
     return TDA_OK;

@@ -216,7 +216,7 @@ void plugin_flows_abort(struct owner *o) {
 
 void plugin_flows_stop(struct owner *o) {
     struct plugin_flow *pf;
-    LIST_FOREACH(pf, &o->flows, entry) {
+    for (pf = LIST_FIRST(&o->flows); pf; pf = LIST_NEXT(pf, entry)) {
         if (pf->kind == TDA_FLOW_SERVER) flow_stop(pf->flow);
     }
 }

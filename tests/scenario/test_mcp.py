@@ -1,0 +1,109 @@
+"""MCP servers as children: what they get, how they may fail, and that none outlives its user. Acceptance line 36."""
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+from harness.daemon import Daemon, alive, until
+
+SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
+MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof")
+
+
+class Servers(unittest.TestCase):
+    def setUp(self):
+        self.d = Daemon("contexts: {persistence: false}\nmcp: {ready_timeout: 5s, stop_grace: 200ms, max_line: 1MiB}\n"
+                        "calls: {tool_timeout: 1s}\nlimits: {children_per_user: 2, children: 6}\nmcp_servers:\n" +
+                        "".join(f"  {m}: {{command: [{sys.executable}, {SERVER}, {m}], env: {{WHO: \"${{user_hash}}\"}}, cwd: /tmp}}\n" for m in MODES))
+        self.c = self.d.client
+
+    def tearDown(self):
+        self.d.stop()
+
+    def configure(self, user, server):
+        return self.c.call("configure", user=user, provider="offline", model="offline-1", mcp_server={"name": server})
+
+    def whoami(self, user):
+        return json.loads(self.c.call("tools.call", user=user, name="whoami")["content"][0]["text"])
+
+    def test_users_share_no_process(self):
+        self.configure("a", "normal")
+        self.configure("b", "normal")
+        a, b = self.whoami("a"), self.whoami("b")
+        self.assertNotEqual(a["pid"], b["pid"])
+        self.assertNotEqual(a["env"]["WHO"], b["env"]["WHO"])
+        self.assertNotIn("a", (a["env"]["WHO"],))
+        self.assertEqual(self.whoami("a")["pid"], a["pid"], "the connection stays")
+        allowed = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "WHO", "TDA_CHILD"}
+        self.assertLessEqual(set(a["env"]), allowed)
+        self.c.call("context.delete", user="a")
+        until(lambda: not alive(a["pid"]), what="the child's end after its user's")
+        self.assertTrue(alive(b["pid"]))
+
+    def test_36_a_call_has_a_deadline(self):
+        self.configure("a", "normal")
+        begin = time.monotonic()
+        self.assertEqual(self.c.error("tools.call", user="a", name="never").kind, "timeout")
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(self.c.call("tools.call", user="a", name="add", arguments={"a": 2, "b": 3})["content"][0]["text"], "5", "the server is still used")
+
+    def test_a_server_that_dies_is_started_again(self):
+        self.configure("a", "normal")
+        first = self.whoami("a")["pid"]
+        e = self.c.error("tools.call", user="a", name="die")
+        self.assertIn("exit code 3", e.message)
+        self.assertIn("dying now", e.message)
+        self.assertNotEqual(self.whoami("a")["pid"], first)
+
+    def test_a_line_of_100_mb(self):
+        self.configure("a", "big_line")
+        e = self.c.error("tools.call", user="a", name="echo", arguments={"text": "x"})
+        self.assertIn("line of more than", e.message)
+        self.configure("b", "normal")
+        self.assertLess(self.d.rss(), (900 if "bs" in os.environ.get("TDA_BUILD_DIR", "") or "sanitize" in os.environ.get("TDA_BUILD_DIR", "") else 200) << 20)
+
+    def test_what_does_not_want_to_go_is_killed(self):
+        for mode in ("ignores_term", "double_fork", "slow_eof"):
+            before = set(self.d.descendants())
+            self.configure("a", mode)
+            family = set(self.d.descendants()) - before
+            self.assertTrue(family)
+            self.c.call("context.delete", user="a")
+            until(lambda: not [p for p in family if alive(p)], what=f"the end of {mode} and what it started")
+
+    def test_noise_on_stderr_holds_up_nobody(self):
+        self.configure("a", "noisy")
+        for i in range(20):
+            self.assertEqual(self.c.call("tools.call", user="a", name="add", arguments={"a": i, "b": 1})["content"][0]["text"], str(i + 1))
+
+    def test_limits_on_children(self):
+        for i in range(6):
+            self.configure(f"u{i}", "normal")
+        e = self.c.error("configure", user="one-more", provider="offline", model="offline-1", mcp_server={"name": "normal"})
+        self.assertIn("child processes", e.message)
+        self.c.call("context.delete", user="u0")
+        until(lambda: self.c.call("host.stats")["children"] < 6)
+        self.configure("one-more", "normal")
+
+    def test_killing_the_daemon_kills_the_children(self):
+        self.configure("a", "double_fork")
+        self.configure("b", "ignores_term")
+        family = self.d.descendants()
+        self.assertGreaterEqual(len(family), 4)
+        self.d.process.kill()
+        until(lambda: not [p for p in family if alive(p)], what="the children's end")
+        self.d.kill()
+
+    def test_a_killed_launcher_takes_its_children_along_and_comes_back(self):
+        self.configure("a", "normal")
+        pid = self.whoami("a")["pid"]
+        launcher = [p for p in self.d.descendants() if "tda-launcher" in open(f"/proc/{p}/comm").read()]
+        os.kill(launcher[0], 9)
+        until(lambda: not alive(pid), what="the child's end")
+        self.assertNotEqual(self.whoami("a")["pid"], pid)
+
+
+if __name__ == "__main__":
+    unittest.main()
