@@ -1,0 +1,83 @@
+"""The tda command as people and scripts use it."""
+import json
+import os
+import subprocess
+import unittest
+
+from harness.daemon import BIN, Daemon
+from harness.upstream import Upstream
+
+SAMPLE = BIN.parent / "share" / "tda"
+
+
+class Client(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.up = Upstream(keys={"canary-cli-key"})
+        cls.d = Daemon("contexts: {persistence: false}\nmcp_servers:\n"
+                       f"  shop: {{command: [{BIN}/mcp-sqlite, {SAMPLE}/sample.db]}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{cls.up.base}\"}}\n")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.up.close()
+        cls.d.stop()
+
+    def tda(self, *args, code=0, stdin=None, env=None):
+        r = subprocess.run([str(BIN / "tda"), *args], capture_output=True, text=True, input=stdin, timeout=60,
+                           env={"PATH": os.environ["PATH"], "TDA_SOCKET": self.d.url, **(env or {})})
+        self.assertEqual(r.returncode, code, f"{args}: {r.stdout}{r.stderr}")
+        return r.stdout + r.stderr
+
+    def test_a_whole_session(self):
+        self.assertIn("configured: provider offline", self.tda("--user", "a", "configure", "--provider", "offline", "--model", "offline-1", "--mcp-server", "shop"))
+        self.assertIn("customers", self.tda("--user", "a", "ask", "Which tables are there?"))
+        self.assertIn("8", self.tda("-u", "a", "ask", "How many customers are there?"))
+        said = self.tda("-u", "a", "-v", "ask", "Which tables are there?")
+        self.assertIn("-- provider offline, model offline-1, MCP server shop, tools list_tables", said)
+        self.assertIn("query", self.tda("-u", "a", "tools"))
+        self.assertIn("40", self.tda("-u", "a", "call-tool", "query", '{"sql": "SELECT count(*) FROM orders"}'))
+        self.assertEqual(json.loads(self.tda("-u", "a", "--json", "status"))["provider"], "offline")
+        self.assertIn("offline-1", self.tda("-u", "a", "context", "get", "model"))
+        self.tda("-u", "a", "context", "set", "aws_region=eu-west-1")
+        self.assertIn("eu-west-1", self.tda("-u", "a", "context", "get"))
+        self.assertIn("a ", self.tda("context", "list"))
+        for words in (["jobs"], ["jobs", "run", "context_cleanup"], ["plugins"], ["stats"], ["info"], ["ping"], ["methods"], ["call", "host.ping"],
+                      ["call", "context.get", '{"user": "a"}']):
+            self.tda(*words)
+        self.tda("-u", "a", "context", "delete")
+        self.assertIn("not configured", self.tda("-u", "a", "ask", "x", code=1))
+
+    def test_keys_come_from_files_variables_and_stdin(self):
+        for args, env, stdin in ((["--key-env", "MY_KEY"], {"MY_KEY": "canary-cli-key"}, None), (["--key-file", "-"], None, "canary-cli-key\n")):
+            self.tda("-u", "k", "configure", "--provider", "Fake", "--model", "model1", *args, env=env, stdin=stdin)
+            self.assertEqual(self.up.seen[-1].key, "canary-cli-key")
+            self.tda("-u", "k", "context", "delete")
+        self.assertIn("can be read by every user", self.tda("-u", "k", "configure", "--key", "x", code=2))
+
+    def test_exit_codes_and_hints(self):
+        self.assertIn("did you mean status", self.tda("statuss", code=2))
+        self.assertIn("did you mean --user", self.tda("--usr", "x", "status", code=2))
+        self.assertIn("command", self.tda(code=2))
+        self.assertIn("no daemon answers", self.tda("--socket", "ipc:///tmp/no-such.sock", "ping", code=3))
+        self.assertIn("user", self.tda("status", code=1))
+        self.assertIn("JSON object", self.tda("call", "host.ping", "{x", code=2))
+
+    def test_help_for_every_command(self):
+        text = self.tda("--help")
+        for line in self.tda("__complete").split():
+            if not line.startswith("-"):
+                self.assertIn(line, text)
+                self.assertIn("example", self.tda("help", line))
+        self.assertIn("complete -o default", self.tda("complete", "bash"))
+        self.assertIn("--key-file", self.tda("__complete", "configure"))
+
+    def test_text_of_others_cannot_drive_the_terminal(self):
+        self.up.delay = 0
+        self.tda("-u", "t", "configure", "--provider", "Fake", "--model", "model1", "--key-env", "K", env={"K": "canary-cli-key"})
+        said = self.tda("-u", "t", "chat", "\x1b[31mred\x07")
+        self.assertNotIn("\x1b", said)
+        self.assertNotIn("\x07", said)
+
+
+if __name__ == "__main__":
+    unittest.main()

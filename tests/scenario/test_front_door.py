@@ -1,0 +1,189 @@
+"""The front door: bad messages get an error reply, attacks leave nothing behind, a good client never notices. On ipc and tcp."""
+import json
+import os
+import random
+import socket
+import struct
+import threading
+import time
+import unittest
+
+from harness.client import HANDSHAKE_REQ, Client, connect, frame
+from harness.daemon import Daemon, until
+
+SLOW = any(word in os.environ.get("TDA_BUILD_DIR", "") for word in ("sanitize", "bs"))
+
+
+class Messages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Daemon("contexts: {persistence: false}\n", listen=["tcp://127.0.0.1:0"])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.d.stop()
+
+    def test_every_malformed_request_gets_an_error_reply(self):
+        for url in self.d.listeners():
+            c = Client(url)
+            for payload, code in ((b"", -32700), (b"{", -32700), (b"nonsense", -32700), (b"\xff\xfe", -32700), (b"[]", -32600), (b"7", -32600), (b"null", -32600),
+                                  (b'{"jsonrpc":"2.0"}', -32600), (b'{"jsonrpc":"1.0","id":1,"method":"host.ping"}', -32600),
+                                  (b'{"jsonrpc":"2.0","id":{},"method":"host.ping"}', -32600), (b'{"jsonrpc":"2.0","id":1,"method":7}', -32600),
+                                  (b'{"jsonrpc":"2.0","id":1,"method":"nope"}', -32601), (b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":[1]}', -32600),
+                                  (b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":{"x":1}}', -32602),
+                                  (b'{"a":1,"a":2}', -32700), (b"[" * 10000, -32700), (b'{"a":' * 10000, -32700),
+                                  (b'{"jsonrpc":"2.0","id":1,"method":"host.ping"} x', -32700),
+                                  ('{"jsonrpc":"2.0","id":1,"method":"caf\udce9"}'.encode("utf-8", "surrogateescape"), -32700)):
+                reply = json.loads(c.raw(payload))
+                self.assertEqual(reply["error"]["code"], code, payload[:60])
+                self.assertTrue(reply["error"]["message"])
+                self.assertEqual(reply["jsonrpc"], "2.0")
+            self.assertEqual(c.call("host.ping"), {"pong": True})
+            c.close()
+
+    def test_methods_to_come_say_so_by_name(self):
+        listed = {m["name"] for m in self.d.client.call("host.methods")["methods"]}
+        for method in ("session.list", "task.submit", "profile.list"):
+            e = self.d.client.error(method)
+            self.assertIn(e.kind, ("not_available", "not_available_yet"), method)
+            self.assertIn(method, e.message)
+            self.assertNotIn(method, listed)
+
+    def test_10_mb_are_taken_and_above_the_limit_is_an_error_reply(self):
+        for url in self.d.listeners():
+            c = Client(url)
+            reply = json.loads(c.raw(b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":{"x":"' + b"a" * (10 << 20) + b'"}}'))
+            self.assertEqual(reply["error"]["code"], -32602)
+            reply = json.loads(c.raw(b"a" * (20 << 20)))
+            self.assertEqual(reply["error"]["data"]["kind"], "message_too_large", reply)
+            self.assertEqual(Client(url).call("host.ping"), {"pong": True})
+
+    def test_many_in_flight_on_one_connection(self):
+        c = self.d.connect()
+        slots = [c.begin("host.ping") for _ in range(2000)]
+        for slot in slots:
+            self.assertEqual(c.end(slot), {"pong": True})
+
+    def test_an_idempotency_key_does_a_thing_once(self):
+        c = self.d.client
+        c.call("context.set", user="i", fields={"model": "a"})
+        first = c.call("context.set", user="i", fields={"model": "b"}, idempotency_key="k1")
+        again = c.call("context.set", user="i", fields={"model": "b"}, idempotency_key="k1")
+        self.assertEqual(first, again)
+        self.assertEqual(c.call("context.get", user="i")["context"]["epoch"], 2)
+        self.assertEqual(c.error("context.set", user="i", fields={"model": "c"}, idempotency_key="k1").kind, "idempotency_conflict")
+
+
+class Attack(unittest.TestCase):
+    def attacks(self, url):
+        garbage = random.Random(1)
+
+        def half(s):
+            s.sendall(HANDSHAKE_REQ[:5])
+
+        def pipelined(s):
+            s.sendall(HANDSHAKE_REQ)
+            message = struct.pack(">I", 0x80000001) + b'{"jsonrpc":"2.0","id":1,"method":"host.info"}'
+            s.sendall(frame(url, message) * 50)
+
+        def claim(s):
+            s.sendall(HANDSHAKE_REQ)
+            s.sendall((b"\x01" if url.startswith("ipc") else b"") + struct.pack(">Q", garbage.choice([1 << 32, 1 << 63, (1 << 64) - 1])))
+            s.sendall(b"\x80\0\0\1xxxx")
+
+        def no_id(s):
+            s.sendall(HANDSHAKE_REQ + frame(url, b"\0\0\0\1" * 40))
+
+        return [lambda s: None, half, pipelined, claim, no_id, lambda s: s.sendall(garbage.randbytes(200)), lambda s: s.sendall(b"GET / HTTP/1.1\r\n\r\n")]
+
+    def test_10000_connections_of_attackers(self):
+        with Daemon("limits: {handshake_timeout: 1s, connections: 300}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            urls = d.listeners()
+            good = [Client(url) for url in urls]
+            for c in good:
+                c.call("host.ping")
+            fds, stop, answered = d.fds(), threading.Event(), [0]
+
+            def keep_asking():
+                while not stop.is_set():
+                    for c in good:
+                        assert c.call("host.ping", timeout=20) == {"pong": True}
+                        answered[0] += 1
+
+            asker = threading.Thread(target=keep_asking)
+            asker.start()
+            total, held, rss = 2000 if SLOW else 10000, [], 0
+            for i in range(total):
+                url = urls[i % len(urls)]
+                attack = self.attacks(url)[i // 2 % 7]
+                try:
+                    s = connect(url)
+                    attack(s)
+                except OSError:
+                    pass
+                if i % 50 == 7:
+                    held.append(s)
+                else:
+                    s.close()
+                if len(held) > 100:
+                    held.pop(0).close()
+                if i == total // 2:
+                    rss = d.rss()
+            for s in held:
+                s.close()
+            until(lambda: d.client.call("host.stats")["front_door"]["connections"] <= len(good) + 1, what="the attackers' connections to be gone")
+            stop.set()
+            asker.join()
+            self.assertGreater(answered[0], 100)
+            until(lambda: d.fds() <= fds + 2, what=f"descriptors back from {d.fds()} to {fds}")
+            self.assertLess(d.rss(), rss + (20 << 20), "memory does not grow with the second half")
+
+    def test_silence_is_ended(self):
+        with Daemon("limits: {handshake_timeout: 500ms}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            for url in d.listeners():
+                for first in (b"", HANDSHAKE_REQ[:4], HANDSHAKE_REQ + (b"\x01" if url.startswith("ipc") else b"") + b"\0\0"):
+                    s = connect(url)
+                    s.sendall(first)
+                    s.settimeout(5)
+                    begin = time.monotonic()
+                    while s.recv(64):
+                        pass
+                    self.assertLess(time.monotonic() - begin, 4)
+                    s.close()
+
+    def test_a_client_that_reads_nothing_is_bounded(self):
+        with Daemon("limits: {requests_per_connection: 64, bytes_per_connection: 1MiB}\n") as d:
+            d.client.call("host.ping")
+            before = d.rss()
+            s = connect(d.url)
+            s.sendall(HANDSHAKE_REQ)
+            s.settimeout(0.5)
+            message = frame(d.url, struct.pack(">I", 0x80000001) + b'{"jsonrpc":"2.0","id":1,"method":"config.explain"}')
+            sent = 0
+            try:
+                for _ in range(20000):
+                    s.sendall(message)
+                    sent += 1
+            except OSError:
+                pass
+            self.assertLess(sent, 20000, "it is not read from for ever")
+            self.assertLess(d.rss() - before, 48 << 20)
+            self.assertEqual(d.client.call("host.ping"), {"pong": True})
+            s.close()
+
+    def test_requests_in_flight_are_bounded_per_user(self):
+        with Daemon("contexts: {persistence: false}\nlimits: {requests_per_user: 4}\nmcp_servers:\n"
+                    f"  s: {{command: [python3, {os.path.dirname(os.path.abspath(__file__))}/harness/mcp_server.py]}}\n") as d:
+            for user in ("u", "v"):
+                d.client.call("configure", user=user, provider="offline", model="offline-1", mcp_server={"name": "s"})
+            slots = [d.client.begin("tools.call", user="u", name="slow", arguments={"seconds": 1}) for _ in range(4)]
+            time.sleep(0.2)
+            e = d.client.error("tools.call", user="u", name="add", arguments={"a": 1, "b": 1})
+            self.assertIn("in flight", e.message + str(e.data))
+            d.client.call("tools.call", user="v", name="add", arguments={"a": 1, "b": 1})
+            for slot in slots:
+                d.client.end(slot)
+
+
+if __name__ == "__main__":
+    unittest.main()
