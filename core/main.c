@@ -418,7 +418,7 @@ static int print_config(const struct options *o, struct host *h) {
     struct buf out;
     buf_init(&out, 4 << 20);
     if (o->explain) config_explain(h->config, o->explain_json, &out);
-    fwrite(out.p, 1, out.n, stdout);
+    if (out.n) fwrite(out.p, 1, out.n, stdout);
     buf_fini(&out);
     if (o->check) printf("configuration ok%s%s\n", o->config ? ": " : "", o->config ? o->config : "");
     plugins_free(h->plugins);

@@ -1,9 +1,9 @@
 /* JSON, read strictly and written as a stream.
  *
  * Reading: one pass over the text with simdjson builds a flat array of nodes; views (struct json) point into it. Refused: anything
- * but RFC 8259, invalid UTF-8, duplicate keys, trailing bytes, numbers that no double holds, depth and size beyond the limits.
- * Every node knows its bytes in the source, so what only passes through (tool schemas, arguments) is copied, never rewritten.
- * A document is immutable after parsing and may be read on every thread. */
+ * but RFC 8259, invalid UTF-8, duplicate keys, trailing bytes, numbers that no double and integers that no 64 bits hold, depth and
+ * size beyond the limits. Every node knows its bytes in the source, so what only passes through (tool schemas, arguments) is
+ * copied, never rewritten. A document is immutable after parsing and may be read on every thread. */
 #ifndef JSON_JSON_H
 #define JSON_JSON_H
 

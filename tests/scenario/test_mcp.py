@@ -6,7 +6,7 @@ import sys
 import time
 import unittest
 
-from harness.daemon import Daemon, alive, until
+from harness.daemon import SLOW, Daemon, alive, until
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
 MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof")
@@ -62,7 +62,7 @@ class Servers(unittest.TestCase):
         e = self.c.error("tools.call", user="a", name="echo", arguments={"text": "x"})
         self.assertIn("line of more than", e.message)
         self.configure("b", "normal")
-        self.assertLess(self.d.rss(), (900 if "bs" in os.environ.get("TDA_BUILD_DIR", "") or "sanitize" in os.environ.get("TDA_BUILD_DIR", "") else 200) << 20)
+        self.assertLess(self.d.rss(), (200 << 20) * SLOW)
 
     def test_what_does_not_want_to_go_is_killed(self):
         for mode in ("ignores_term", "double_fork", "slow_eof"):

@@ -34,10 +34,12 @@ static void put_secret(struct jw *w, tda_str name, tda_str value) {
 }
 
 static int put_file(struct jw *w, tda_str name, const char *path) {
-    tda_str value = strcmp(path, "-") == 0 && isatty(0) ? type_key() : read_all(path, KEY_MAX);
+    bool typed = strcmp(path, "-") == 0 && isatty(0);
+    tda_str value = typed ? type_key() : read_all(path, KEY_MAX);
     if (!value.p) return EXIT_USAGE;
     put_secret(w, name, value);
     wipe((void *)(uintptr_t)value.p, value.n);
+    if (!typed) free((void *)(uintptr_t)value.p);
     return EXIT_OK;
 }
 

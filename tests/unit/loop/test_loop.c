@@ -1,0 +1,168 @@
+/* Pure parts of the loop: framing in any cut, the judge of addresses, origins; and the loop's own thread, timers and inbox. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "loop/egress.h"
+#include "loop/flow_impl.h"
+#include "loop/url.h"
+
+TestSuite(loop, .timeout = 30);
+
+static bool collect(void *arg, tda_str name, tda_str id, tda_str data) {
+    buf_addf(arg, "<%.*s|%.*s|%.*s>", STR_FMT(name), STR_FMT(id), STR_FMT(data));
+    return true;
+}
+
+static tda_status frame(uint32_t framing, tda_str text, size_t cut, size_t max, struct buf *out) {
+    struct framer *f;
+    tda_status s = framer_new(framing, max, &f);
+    for (size_t at = 0; at < text.n && !s; at += cut)
+        s = framer_feed(f, (tda_str){text.p + at, text.n - at < cut ? text.n - at : cut}, collect, out);
+    if (!s) s = framer_end(f, collect, out);
+    framer_free(f);
+    return s;
+}
+
+static void same_in_every_cut(uint32_t framing, const char *text, const char *expected) {
+    for (size_t cut = 1; cut <= strlen(text); cut++) {
+        struct buf out;
+        buf_init(&out, 65536);
+        cr_assert(frame(framing, tda_str_of(text), cut, 1000, &out) == TDA_OK);
+        cr_assert(tda_str_eq(buf_str(&out), tda_str_of(expected)), "cut %zu: %.*s", cut, STR_FMT(buf_str(&out)));
+        buf_fini(&out);
+    }
+}
+
+Test(loop, server_sent_events) {
+    same_in_every_cut(TDA_FRAME_SSE,
+                      "\xef\xbb\xbf"
+                      "data: a\n\n",
+                      "<||a>");
+    same_in_every_cut(TDA_FRAME_SSE, "event: e\r\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\r", "<e|7|a\nb><|7|c>");
+    same_in_every_cut(TDA_FRAME_SSE, ": comment\ndata\n\nretry: 5\ndata:  x\n\n", "<||><|| x>");
+    same_in_every_cut(TDA_FRAME_SSE, "data: whole\n\ndata: cut short\n", "<||whole>");
+}
+
+Test(loop, lines) {
+    same_in_every_cut(TDA_FRAME_LINES, "a\r\n\nb\nrest", "<||a><||><||b><||rest>");
+    same_in_every_cut(TDA_FRAME_NDJSON, "{}\n\n \r\n[1]\n", "<||{}><||[1]>");
+}
+
+Test(loop, an_item_has_a_bound) {
+    struct buf out;
+    char text[5000];
+    memset(text, 'x', sizeof text);
+    buf_init(&out, 65536);
+    for (size_t cut = 1; cut < 3000; cut = cut * 2 + 1)
+        cr_assert(frame(TDA_FRAME_LINES, (tda_str){text, sizeof text}, cut, 1000, &out) == TDA_E_LIMIT);
+    buf_fini(&out);
+}
+
+Test(loop, addresses_are_judged_whatever_they_wear) {
+    static const struct {
+        const char *ip;
+        enum egress_net net;
+    } rows[] = {{"8.8.8.8", EGRESS_PUBLIC},
+                {"127.0.0.1", EGRESS_PRIVATE},
+                {"10.1.2.3", EGRESS_PRIVATE},
+                {"172.31.0.1", EGRESS_PRIVATE},
+                {"172.32.0.1", EGRESS_PUBLIC},
+                {"192.168.0.1", EGRESS_PRIVATE},
+                {"169.254.169.254", EGRESS_FORBIDDEN},
+                {"0.0.0.0", EGRESS_PRIVATE},
+                {"100.64.0.1", EGRESS_PRIVATE},
+                {"255.255.255.255", EGRESS_PRIVATE},
+                {"::1", EGRESS_PRIVATE},
+                {"::ffff:127.0.0.1", EGRESS_PRIVATE},
+                {"::ffff:8.8.8.8", EGRESS_PUBLIC},
+                {"64:ff9b::a9fe:a9fe", EGRESS_FORBIDDEN},
+                {"2002:7f00:1::", EGRESS_PRIVATE},
+                {"fe80::1", EGRESS_FORBIDDEN},
+                {"fd00::1", EGRESS_PRIVATE},
+                {"2606:4700::1", EGRESS_PUBLIC},
+                {"fd00:ec2::254", EGRESS_FORBIDDEN},
+                {"nonsense", EGRESS_FORBIDDEN}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) cr_assert(egress_judge_text(rows[i].ip, NULL) == rows[i].net, "%s", rows[i].ip);
+    cr_assert(!egress_allows(EGRESS_PRIVATE, true, false) && egress_allows(EGRESS_PRIVATE, false, false) &&
+              !egress_allows(EGRESS_FORBIDDEN, false, true));
+}
+
+Test(loop, origins) {
+    static const char *const rows[][2] = {{"https://API.Example.com/v1?x", "https://api.example.com:443"},
+                                          {"http://h:8080", "http://h:8080"},
+                                          {"https://h:443/", "https://h:443"},
+                                          {"http://[::1]/", "http://[::1]:80"}};
+    static const char *const bad[] = {
+        "", "h", "ftp://h/", "https://user@h/", "https://user:pw@h/", "file:///etc/passwd", "http://h:99999/"};
+    char origin[300];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        cr_assert(url_origin(tda_str_of(rows[i][0]), origin, sizeof origin) == TDA_OK, "%s", rows[i][0]);
+        cr_assert_str_eq(origin, rows[i][1]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        cr_assert(url_origin(tda_str_of(bad[i]), origin, sizeof origin) != TDA_OK, "%s", bad[i]);
+}
+
+/* ---- the thread ---- */
+
+static struct config config;
+static int order[8], n_order;
+struct step {
+    struct task task;
+    int number;
+};
+
+static void note(struct task *t) {
+    order[n_order++] = CONTAINER_OF(t, struct step, task)->number;
+}
+
+static struct step deferred = {{.run = note}, 3};
+static void note_and_defer(struct task *t) {
+    note(t);
+    loop_defer(loop_self(), &deferred.task);
+}
+
+Test(loop, posts_keep_their_order_and_deferred_ones_come_after_the_callback) {
+    struct loop *l;
+    struct step a = {{.run = note}, 1}, b = {{.run = note_and_defer}, 2}, c = {{.run = note}, 4};
+    cr_assert(loop_new(&(struct loop_options){.config = &config}, &l) == TDA_OK && loop_start(l) == TDA_OK);
+    loop_post(l, &a.task);
+    loop_post(l, &b.task);
+    loop_post(l, &c.task);
+    loop_stop(l);
+    loop_free(l);
+    cr_assert(n_order == 4);
+    for (int i = 0; i < 4; i++) cr_assert(order[i] == i + 1, "%d at %d", order[i], i);
+}
+
+static int64_t fired[100];
+static int n_fired;
+static struct timer timers[100];
+static void fire(struct timer *t) {
+    fired[n_fired++] = t->at_ns;
+}
+
+static void set_timers(struct task *t) {
+    (void)t;
+    int64_t now = clock_now_ns();
+    for (int i = 0; i < 100; i++) {
+        timers[i].fire = fire;
+        timer_set(loop_self(), &timers[i], now + (i * 37 % 100) * NS_PER_MS / 2);
+    }
+    for (int i = 0; i < 100; i += 10) timer_stop(loop_self(), &timers[i]);
+}
+
+Test(loop, timers_fire_in_order_and_stopped_ones_do_not) {
+    struct loop *l;
+    struct task t = {.run = set_timers};
+    cr_assert(loop_new(&(struct loop_options){.config = &config}, &l) == TDA_OK && loop_start(l) == TDA_OK);
+    loop_post(l, &t);
+    usleep(300000);
+    loop_stop(l);
+    loop_free(l);
+    cr_assert(n_fired == 90, "%d", n_fired);
+    for (int i = 1; i < n_fired; i++) cr_assert(fired[i] >= fired[i - 1]);
+}
