@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -55,6 +56,8 @@ struct options {
 };
 
 struct host {
+    char context_file[512]; /* empty: not kept */
+    uint64_t saved_epoch;
     struct config *config;
     struct plugins *plugins;
     struct contexts *contexts;
@@ -209,6 +212,48 @@ static tda_status job_cleanup(void *arg, char *note, size_t note_size) {
     return s;
 }
 
+/* /var/lib/tda for root, the user's state folder else; made when it is not there. */
+static void find_context_file(struct host *h) {
+    char *out = h->context_file;
+    size_t size = sizeof h->context_file;
+    const char *given = h->config->contexts_file, *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    out[0] = 0;
+    if (!h->config->contexts_persistence || strcmp(given, "none") == 0) return;
+    if (given[0])
+        snprintf(out, size, "%s", given);
+    else if (geteuid() == 0)
+        snprintf(out, size, "/var/lib/tda/context.json");
+    else if (state && state[0] == '/')
+        snprintf(out, size, "%s/tda/context.json", state);
+    else if (home && home[0] == '/')
+        snprintf(out, size, "%s/.local/state/tda/context.json", home);
+    char *slash = strrchr(out, '/');
+    if (!slash || slash == out) return;
+    *slash = 0;
+    mkdir(out, 0700);
+    *slash = '/';
+}
+
+static tda_status load_context(struct host *h, struct error *e) {
+    find_context_file(h);
+    if (!h->context_file[0]) return TDA_OK;
+    tda_status s = contexts_load(h->contexts, h->context_file, &h->saved_epoch, e);
+    if (!s) return TDA_OK;
+    char why[sizeof e->text];
+    snprintf(why, sizeof why, "%s", e->text);
+    error_set(e, s, "not_read", "the shared context in %s cannot be read: %s", h->context_file, why);
+    error_hint(e, "repair the file, or move it away to begin with an empty context");
+    return s;
+}
+
+static tda_status job_save(void *arg, char *note, size_t note_size) {
+    struct host *h = arg;
+    struct error e = {.retry_ms = -1};
+    tda_status s = contexts_save(h->contexts, h->context_file, &h->saved_epoch, &e);
+    snprintf(note, note_size, "%s", s ? e.text : h->context_file);
+    return s;
+}
+
 /* Shared mode schedules no sweep. */
 static tda_status start_jobs(struct host *h) {
     bool per_user = !h->config->contexts_persistence;
@@ -224,7 +269,14 @@ static tda_status start_jobs(struct host *h) {
                                .enabled = true,
                                .run = router_clean,
                                .arg = h->router};
+    struct job_spec save = {.name = "context_save",
+                            .help = "keeps the shared context in contexts.file when it has changed",
+                            .interval_ns = NS_PER_S,
+                            .enabled = true,
+                            .run = job_save,
+                            .arg = h};
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
+    if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);
     return s ? s : jobs_start(h->jobs);
 }
@@ -321,6 +373,8 @@ static tda_status host_start(struct host *h, struct error *e) {
                                   .post_arg = h};
     s = contexts_new(&co, &h->contexts);
     if (s) return fail(e, s, "cannot make the contexts");
+    s = load_context(h, e);
+    if (s) return s;
     agent_init(&h->agent, h->config, h->plugins, h->contexts);
     s = jobs_new(&h->jobs);
     if (s) return fail(e, s, "cannot make the scheduler");
@@ -354,11 +408,17 @@ static void wait_for_children(const struct host *h) {
     }
 }
 
+static void save_last(struct host *h) {
+    char note[400];
+    if (job_save(h, note, sizeof note)) log_error("the shared context is not saved", LOG_Z("reason", note));
+}
+
 /* The other way round. Every step takes what a failed start left. */
 static void host_stop(struct host *h) {
     if (h->server) server_stop_listening(h->server);
     if (h->router) router_drain(h->router, DRAIN_GRACE_NS);
     if (h->jobs) jobs_stop(h->jobs);
+    if (h->server && h->context_file[0]) save_last(h);
     if (h->server) server_stop(h->server, NS_PER_S);
     contexts_free(h->contexts); /* posts the drops of what lives on loops */
     if (h->n_started) wait_for_children(h);

@@ -1,9 +1,11 @@
 """The context map as its callers see it: acceptance lines 1 to 8."""
 import json
+import pathlib
+import tempfile
 import unittest
 
 from harness.client import RpcError
-from harness.daemon import Daemon
+from harness.daemon import Daemon, run_tdad, until
 
 PER_USER = "contexts: {persistence: false}\n"
 SHARED = "contexts: {persistence: true}\n"
@@ -127,6 +129,30 @@ class Shared(unittest.TestCase):
                 self.assertEqual((context["model"], context["aws_region"]), ("m1", "eu"))
             self.assertEqual(c.call("context.list")["count"], 0, "no entries per user")
             self.assertEqual(c.call("context.list")["mode"], "shared")
+
+    def test_the_shared_context_outlives_the_daemon_without_its_secrets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "context.json"
+            env = {"TDA_CONTEXT_FILE": str(path)}
+            with Daemon(SHARED, env=env) as d:
+                d.client.call("context.set", fields={"provider": "offline", "model": "kept", "server_configs": {"s": {}}})
+                d.client.call("context.set", fields={"friendli_details": {"token": "canary-tok-1", "endpoint_url": "https://e.example"}})
+                until(path.exists)
+            self.assertNotIn("canary", path.read_text())
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            with Daemon(SHARED, env=env) as d:
+                context = d.client.call("context.get")["context"]
+                self.assertEqual((context["model"], context["server_configs"], context["credentials"]), ("kept", {"s": {}}, []))
+                self.assertEqual(context["friendli_details"], {"endpoint_url": "https://e.example"})
+            for torn in ("", "{", '{"version": 9}'):
+                path.write_text(torn)
+                code, _, err = run_tdad("--set", f"listen=ipc://{folder}/s.sock", env={**env, "TDA_CONFIGURATION_PERSISTENCE": "true"})
+                self.assertEqual(code, 1)
+                self.assertIn(str(path), err)
+            path.unlink()
+            with Daemon(PER_USER, env=env) as d:
+                d.client.call("context.set", user="a", fields={"model": "m"})
+            self.assertFalse(path.exists(), "per-user contexts are in memory only")
 
     def test_06_per_user_mode_leaves_the_shared_context_alone(self):
         with Daemon(PER_USER + "log: {level: debug}\n") as d:

@@ -38,7 +38,8 @@ class Daemon:
         self.config.write_text(text)
         self.log = open(self.dir / "log", "w+b")
         self.process = subprocess.Popen([str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log, env=clean_env(env))
+                                        stdout=self.log, stderr=self.log,
+                                        env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), **(env or {})}))
         self._client = None
         self.stopped = False
         if wait:
