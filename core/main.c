@@ -513,7 +513,10 @@ int main(int argc, char **argv) {
     buf_init(&report, 1 << 20);
     buf_init(&notes, 1 << 20);
     struct config_source source = {.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
-    if (config_load(&source, &h.config, &report, &notes)) return report_config(&h, &report, &o);
+    if (config_load(&source, &h.config, &report, &notes)) {
+        buf_fini(&notes);
+        return report_config(&h, &report, &o);
+    }
     bool quiet = o.check || o.explain;
     log_setup(quiet ? LOG_LEVEL_WARN : (enum log_level)(h.config->log_level + 1), h.config->log_format == 1, 2);
     if (notes.n) fprintf(stderr, "%.*s", STR_FMT(buf_str(&notes)));

@@ -147,8 +147,8 @@ bool contexts_is_shared(const struct contexts *cs);
 /* Remove what has been idle for longer than max_age_ns; O(expired). Works in small chunks, never long under a lock. */
 tda_status contexts_sweep(struct contexts *cs, int64_t max_age_ns, uint64_t *ret_removed);
 
-/* Shared mode: keep the context in a file across restarts, without secrets. Written only when it has changed since *saved_epoch. A file
- * that is not there is no error. [job thread; load before the first request] */
+/* Shared mode: keep the context in a file across restarts, without secrets. Written only when it has changed since *saved_epoch. A
+ * file that is not there is no error. [job thread; load before the first request] */
 tda_status contexts_save(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e);
 tda_status contexts_load(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e);
 

@@ -11,6 +11,8 @@ tda_status url_origin(tda_str url, char *out, size_t size) {
               !curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
               (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0) &&
               snprintf(out, size, "%s://%s:%s", scheme, host, port) < (int)size;
+    /* What a name may be made of, and an address in brackets: no "%", which would be decoded again by the next who reads it. */
+    ok = ok && host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_[]:")] == 0;
     for (char *p = ok ? out : NULL; p && *p; p++)
         if (*p >= 'A' && *p <= 'Z') *p = (char)(*p - 'A' + 'a');
     curl_free(scheme);
