@@ -74,6 +74,20 @@ class Installed(Folder):
                 reply = d.client.call("chat.complete", user="u", messages=[{"role": "user", "content": '{"say": "there"}'}])
                 self.assertEqual(reply["text"], "howdy from m1: there")
                 self.assertEqual(d.client.call("host.stats")["calls"]["plugin_bugs"], 0)
+                self.objects(d)
+
+
+    def objects(self, d):
+        """A plugin's object belongs to a user and a configuration, and is dropped once, after it."""
+        def how_many(user):
+            return d.client.call("chat.complete", user=user, messages=[{"role": "user", "content": "how many"}])["text"].split(": ")[1]
+
+        d.client.call("configure", user="v", provider="t", model="m2")
+        self.assertEqual([how_many("u"), how_many("u"), how_many("v")], ["1 asked, 1 made, 0 dropped", "2 asked, 1 made, 0 dropped", "1 asked, 2 made, 0 dropped"])
+        d.client.call("configure", user="u", provider="t", model="m3")
+        until(lambda: how_many("u").endswith("3 made, 1 dropped"), what="the drop of the former configuration's object")
+        d.client.call("context.delete", user="v")
+        until(lambda: how_many("u").endswith("3 made, 2 dropped"), what="the drop of a deleted user's object")
 
 
 class Broken(Folder):

@@ -142,9 +142,10 @@ static void print_sweep(void) {
     pthread_join(id, NULL);
     double took = (double)(clock_now_ns() - t0) / 1e6;
     qsort(samples, n, sizeof *samples, by_value);
+    size_t middle = n / 2, late = n * 999 / 1000;
     printf("\"sweep\": {\"removed\": %lu, \"ms\": %.1f, \"lookups_meanwhile\": %zu, \"p50_us\": %.2f, \"p999_us\": %.2f, "
            "\"max_us\": %.1f}",
-           (unsigned long)removed, took, n, samples[n / 2] / 1e3, samples[n * 999 / 1000] / 1e3, samples[n - 1] / 1e3);
+           (unsigned long)removed, took, n, samples[middle] / 1e3, samples[late] / 1e3, samples[n - 1] / 1e3);
 }
 
 static long resident_kib(void) {
@@ -157,7 +158,7 @@ static long resident_kib(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1) users = atol(argv[1]);
+    if (argc > 1) users = strtol(argv[1], NULL, 10);
     names = calloc((size_t)users, sizeof *names);
     if (!names || users < 2 * SWEPT || hash_init()) return 2;
     for (long i = 0; i < users; i++) snprintf(names[i], sizeof names[i], "user-%030ld", i);

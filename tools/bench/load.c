@@ -175,15 +175,15 @@ static int by_time(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
     if (argc != 6) return 2;
-    k = atoi(argv[3]);
-    total = atol(argv[4]);
+    k = (int)strtol(argv[3], NULL, 10);
+    total = strtol(argv[4], NULL, 10);
     if (k < 1 || k > K_MAX || total < k) return 2;
     times = calloc((size_t)total + K_MAX, sizeof *times);
     double t = now();
     if (strcmp(argv[1], "sp") == 0)
         run_sp(argv[2], argv[5]);
     else
-        run_http(atoi(argv[2]), argv[5]);
+        run_http((int)strtol(argv[2], NULL, 10), argv[5]);
     t = now() - t;
     qsort(times, (size_t)finished, sizeof *times, by_time);
     printf("{\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", (double)finished / t, times[finished / 2] * 1e6,

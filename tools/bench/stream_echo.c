@@ -85,7 +85,8 @@ int main(int argc, char **argv) {
         c->stream = nng_aio_get_output(aio, 0);
         nng_aio_alloc(&c->recv_aio, received, c);
         nng_aio_alloc(&c->send_aio, sent, c);
-        memcpy(c->out, "\0SP\0\0\x31\0\0", 8);
+        static const char greeting[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
+        memcpy(c->out, greeting, sizeof greeting);
         c->out_n = 8;
         flush(c);
     }

@@ -1,5 +1,8 @@
 /* A whole provider: reads the question with "tda.json/1" when it is JSON, answers with the model's name, uses a setting of its own.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "tda/plugin.h"
 
 TDA_PLUGIN_NOTE("id template\n"
@@ -44,6 +47,33 @@ static tda_str last_text(const struct tda_request *request) {
     return msg && msg->n_parts && msg->parts[0]->kind == TDA_PART_TEXT ? msg->parts[0]->text : none;
 }
 
+/* The plugin's object for this user and configuration: made once, dropped by the host when the configuration is gone. */
+struct memory {
+    uint32_t questions;
+};
+
+static uint32_t made, dropped; /* of this process, for "how many": plugins of your own need no such thing */
+
+static void drop_memory(void *self, void *object) {
+    (void)self;
+    dropped++;
+    free(object);
+}
+
+static uint32_t count_question(tda_call call) {
+    void *object = NULL;
+    if (host->object_get(call, &object) == TDA_E_NOT_FOUND) {
+        object = calloc(1, sizeof(struct memory));
+        if (!object) return 0;
+        if (host->object_put(call, object, drop_memory)) {
+            free(object);
+            return 0;
+        }
+        made++;
+    }
+    return object ? ++((struct memory *)object)->questions : 0;
+}
+
 static void answer(tda_call call, const struct tda_request *request) {
     tda_json root;
     tda_str greeting = TDA_STR(""), text = last_text(request);
@@ -55,7 +85,15 @@ static void answer(tda_call call, const struct tda_request *request) {
     emit(call, TDA_EV_TEXT, TDA_STR(" from "), 0);
     emit(call, TDA_EV_TEXT, request->model, 0);
     emit(call, TDA_EV_TEXT, TDA_STR(": "), 0);
-    emit(call, TDA_EV_TEXT, text, 0);
+    if (tda_str_eq(text, TDA_STR("how many"))) {
+        char numbers[64];
+        unsigned asked = (unsigned)count_question(call);
+        snprintf(numbers, sizeof numbers, "%u asked, %u made, %u dropped", asked, (unsigned)made, (unsigned)dropped);
+        text = tda_str_of(numbers);
+        emit(call, TDA_EV_TEXT, text, 0);
+    } else {
+        emit(call, TDA_EV_TEXT, text, 0);
+    }
     emit(call, TDA_EV_PART_STOP, TDA_STR(""), 0);
     emit(call, TDA_EV_STOP, TDA_STR(""), TDA_STOP_END_TURN);
 }
