@@ -8,9 +8,11 @@
 
 static void attempt(struct model_call *m);
 
+enum { RETRY_MS_MAX = 86400000 }; /* a day: a plugin may pass on any number */
+
 int64_t retry_wait_ns(const struct config *c, uint32_t attempt_number, uint32_t cls, int64_t retry_ms, double random) {
     if (attempt_number >= (uint64_t)c->calls_attempts || !class_is_retryable(cls)) return -1;
-    if (retry_ms >= 0) return retry_ms * NS_PER_MS;
+    if (retry_ms >= 0) return (retry_ms < RETRY_MS_MAX ? retry_ms : RETRY_MS_MAX) * NS_PER_MS;
     unsigned doublings = attempt_number - 1 < 20 ? attempt_number - 1 : 20;
     int64_t base = c->calls_retry_base;
     return (base << doublings) + (int64_t)((double)base / 2 * random);

@@ -128,7 +128,7 @@ class Broken(Folder):
     def test_who_may_have_written_it(self):
         path = self.build("open")
         path.chmod(0o666)
-        with Daemon(f"plugins: {{load: [offline, {path}]}}\n") as d:
+        with Daemon(f"plugins: {{load: [offline, {path}]}}\n", env={"TDA_PLUGINS_STRICT_MODES": "true"}) as d:
             entry = d.client.call("plugin.list")["plugins"][1]
             self.assertIn("written by others", entry["reason"])
 

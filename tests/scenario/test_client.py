@@ -41,7 +41,8 @@ class Client(unittest.TestCase):
         self.tda("-u", "a", "context", "set", "aws_region=eu-west-1")
         self.assertIn("eu-west-1", self.tda("-u", "a", "context", "get"))
         self.assertIn("a ", self.tda("context", "list"))
-        for words in (["jobs"], ["jobs", "run", "context_cleanup"], ["plugins"], ["stats"], ["info"], ["ping"], ["methods"], ["call", "host.ping"],
+        self.assertRegex(self.tda("jobs"), r"context_cleanup +true +0 +0 +- +- +\d+")
+        for words in (["jobs", "run", "context_cleanup"], ["plugins"], ["stats"], ["info"], ["ping"], ["methods"], ["call", "host.ping"],
                       ["call", "context.get", '{"user": "a"}']):
             self.tda(*words)
         self.tda("-u", "a", "context", "delete")

@@ -105,7 +105,7 @@ int cmd_ping(const struct options *o) {
 }
 
 int cmd_jobs(const struct options *o) {
-    static const char *const columns[] = {"name", "enabled", "runs", "failures", "last_status", "last_note", "next_run"};
+    static const char *const columns[] = {"name", "enabled", "runs", "failures", "last_result", "last_note", "next_run_s"};
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     struct buf params;
