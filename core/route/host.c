@@ -1,4 +1,5 @@
 /* host.*, config.explain, plugin.list, job.*: what concerns no user. */
+#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -78,6 +79,15 @@ static void write_requests(struct request *q) {
     jw_end_object(&q->out);
 }
 
+static uint64_t open_descriptors(void) {
+    uint64_t n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    if (!d) return 0;
+    while (readdir(d)) n++;
+    closedir(d);
+    return n - 3; /* ".", "..", and the one that looks */
+}
+
 static uint64_t resident_bytes(void) {
     char line[128] = "";
     FILE *f = fopen("/proc/self/statm", "re");
@@ -91,6 +101,7 @@ void host_stats(struct request *q) {
     const struct router_options *o = router_options(q->router);
     jw_put_i64(&q->out, "uptime_s", (clock_now_ns() - router_started_ns(q->router)) / NS_PER_S);
     jw_put_u64(&q->out, "resident_bytes", resident_bytes());
+    jw_put_u64(&q->out, "descriptors", open_descriptors());
     jw_put_u64(&q->out, "contexts", contexts_count(o->contexts));
     jw_put_i64(&q->out, "children", o->launcher ? launcher_children(o->launcher) : 0);
     write_requests(q);

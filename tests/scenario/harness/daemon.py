@@ -78,10 +78,10 @@ class Daemon:
     def stats(self):
         return self.client.call("host.stats")
 
-    # ---- what the process looks like from outside (it is not dumpable: /proc needs root) ----
+    # ---- what the process looks like ----
 
     def fds(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return self.stats()["descriptors"]
 
     def rss(self):
         for line in open(f"/proc/{self.process.pid}/status"):
