@@ -5,29 +5,12 @@
  *   ASSISTANT  role assistant: text as content, TOOL_USE as tool_calls; THINKING stays here, the service takes none back
  *   TOOL_RESULT (in USER messages)  role tool, text only. They must follow the calls at once, so in a run of USER messages all
  * results come first; images of results follow in a user message. */
-#include "openai.h"
-
-static const struct tda_json_api *json(void) {
-    return openai_json;
-}
+#include "wire.h"
 
 struct out {
     tda_json_writer *w;
     tda_status status; /* the first failure */
 };
-
-static void put_str(tda_json_writer *w, tda_str key, tda_str value) {
-    json()->put_key(w, key);
-    json()->put_str(w, value.p ? value : TDA_STR(""));
-}
-
-static bool is_text(const struct tda_part *p) {
-    return (p->kind == TDA_PART_TEXT || p->kind == TDA_PART_JSON) && p->text.n > 0;
-}
-
-static bool is_image(const struct tda_part *p) {
-    return p->kind == TDA_PART_IMAGE && (p->url.n || p->data.n);
-}
 
 static void begin_message(struct out *o, tda_str role) {
     json()->begin_object(o->w);
@@ -73,11 +56,11 @@ static void put_content(struct out *o, const struct tda_msg *m, bool images) {
     uint32_t texts = 0, pictures = 0;
     tda_str only = {"", 0};
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        if (is_text(m->parts[i])) {
+        if (part_is_text(m->parts[i])) {
             texts++;
             only = m->parts[i]->text;
         }
-        pictures += images && is_image(m->parts[i]);
+        pictures += images && part_is_image(m->parts[i]);
     }
     json()->put_key(o->w, TDA_STR("content"));
     if (texts <= 1 && pictures == 0) {
@@ -86,8 +69,8 @@ static void put_content(struct out *o, const struct tda_msg *m, bool images) {
     }
     json()->begin_array(o->w);
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        if (is_text(m->parts[i])) put_text_part(o, m->parts[i]->text);
-        if (images && is_image(m->parts[i])) put_image_part(o, m->parts[i]);
+        if (part_is_text(m->parts[i])) put_text_part(o, m->parts[i]->text);
+        if (images && part_is_image(m->parts[i])) put_image_part(o, m->parts[i]);
     }
     json()->end_array(o->w);
 }
@@ -122,7 +105,7 @@ static void put_tool_call(struct out *o, const struct tda_part *p) {
 static void put_assistant(struct out *o, const struct tda_msg *m) {
     bool text = false, calls = false;
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        text = text || is_text(m->parts[i]);
+        text = text || part_is_text(m->parts[i]);
         calls = calls || m->parts[i]->kind == TDA_PART_TOOL_USE;
     }
     if (!text && !calls) return; /* nothing but thinking: the service refuses an empty message */
@@ -152,8 +135,8 @@ static void put_result(struct out *o, const struct tda_part *result) {
     if (result->is_error) text_add_z(&all, "Error: ", REQUEST_MAX);
     for (uint32_t i = 0; i < result->n_parts; i++) {
         const struct tda_part *p = result->parts[i];
-        images += is_image(p);
-        if (!is_text(p)) continue;
+        images += part_is_image(p);
+        if (!part_is_text(p)) continue;
         if (texts++) text_add_z(&all, "\n", REQUEST_MAX);
         text_add(&all, p->text, REQUEST_MAX);
     }
@@ -174,7 +157,7 @@ static void put_results(struct out *o, const struct tda_msg *m) {
 
 static uint32_t images_of(const struct tda_part *result) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < result->n_parts; i++) n += is_image(result->parts[i]);
+    for (uint32_t i = 0; i < result->n_parts; i++) n += part_is_image(result->parts[i]);
     return n;
 }
 
@@ -189,7 +172,7 @@ static void put_result_images(struct out *o, const struct tda_part *result) {
     put_text_part(o, text_str(&what));
     text_fini(&what);
     for (uint32_t i = 0; i < result->n_parts; i++)
-        if (is_image(result->parts[i])) put_image_part(o, result->parts[i]);
+        if (part_is_image(result->parts[i])) put_image_part(o, result->parts[i]);
     json()->end_array(o->w);
     json()->end_object(o->w);
 }
@@ -200,7 +183,7 @@ static void put_user(struct out *o, const struct tda_msg *m) {
         const struct tda_part *p = m->parts[i];
         results = results || p->kind == TDA_PART_TOOL_RESULT;
         if (p->kind == TDA_PART_TOOL_RESULT && images_of(p)) put_result_images(o, p);
-        own = own || is_text(p) || is_image(p);
+        own = own || part_is_text(p) || part_is_image(p);
     }
     if (!own && results) return;
     begin_message(o, TDA_STR("user"));
