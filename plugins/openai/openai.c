@@ -9,6 +9,7 @@ TDA_PLUGIN_NOTE("id openai\n"
                 "needs tda.json/1\n"
                 "host https://api.openai.com\n"
                 "config base_url url u https://api.openai.com/v1 address of the service, up to and with /v1\n"
+                "config api text - chat which of its two: chat (chat completions) or responses\n"
                 "config api_key secret ur - the key; a server of your own may want none\n"
                 "config organization text u - sent as OpenAI-Organization\n"
                 "config project text u - sent as OpenAI-Project\n"
@@ -20,6 +21,7 @@ TDA_PLUGIN_NOTE("id openai\n"
 static bool address(struct call *c) {
     tda_str url = codec_setting(&c->codec, TDA_STR("base_url"));
     if (!url.n) url = TDA_STR(OPENAI_BASE_URL);
+    c->responses = tda_str_eq(codec_setting(&c->codec, TDA_STR("api")), TDA_STR("responses"));
     c->is_openai = text_equal_nocase(codec_host_of(url), "api.openai.com");
     return codec_base_url(&c->codec, url, &c->base_url);
 }

@@ -17,7 +17,7 @@ static void ask(struct call *c, enum stage stage) {
     else if (stage != STAGE_VALIDATE_CHAT)
         wire_ask(c, "models", (tda_str){NULL, 0}, body, false);
     else if (request_body_probe(c, &body))
-        wire_ask(c, "chat/completions", (tda_str){NULL, 0}, body, false);
+        wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, false);
 }
 
 void models_start(struct call *c) {
@@ -94,13 +94,14 @@ static void list_answered(struct call *call) {
     }
 }
 
-static void probe_answered(struct codec *c) {
+static void probe_answered(struct call *call) {
+    struct codec *c = &call->codec;
     tda_json root;
     if (!codec_is_success(c))
         errors_from_reply(c);
     else if (!codec_parse_body(c, &root))
         errors_not_json(c, "an answer that is not well-formed JSON");
-    else if (json()->type(json()->get(root, "choices.0")) == TDA_JSON_OBJECT)
+    else if (json()->type(json()->get(root, call->responses ? "output" : "choices.0")))
         call_succeed(c);
     else
         errors_from_event(c, root);
@@ -131,6 +132,6 @@ void models_answered(struct call *c) {
     case STAGE_MODELS: models_listed(&c->codec); break;
     case STAGE_VALIDATE_MODEL: model_answered(c); break;
     case STAGE_VALIDATE_LIST: list_answered(c); break;
-    default: probe_answered(&c->codec);
+    default: probe_answered(c);
     }
 }

@@ -85,6 +85,6 @@ bool request_body_probe(struct call *c, tda_str *ret_body) {
     const struct tda_msg *msgs[] = {&msg};
     struct tda_request r = {.size = sizeof r, .op = TDA_OP_CHAT, .model = text_str(&c->codec.model), .msgs = msgs, .n_msgs = 1};
     r.set = TDA_SET_MAX_TOKENS;
-    r.max_tokens = 1;
-    return request_body(c, &r, ret_body);
+    r.max_tokens = c->responses ? 16 : 1; /* the least that Responses take */
+    return c->responses ? responses_body(c, &r, ret_body) : request_body(c, &r, ret_body);
 }

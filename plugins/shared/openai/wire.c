@@ -35,14 +35,14 @@ void wire_start(struct codec *base, const struct tda_request *r) {
     tda_str body;
     base->stage = r->op == TDA_OP_VALIDATE ? STAGE_VALIDATE_MODEL : r->op == TDA_OP_MODELS ? STAGE_MODELS : STAGE_CHAT;
     if (r->op == TDA_OP_COUNT)
-        call_fail(base, TDA_C_REQUEST, "Chat Completions cannot count tokens beforehand: send the request and look at its usage");
+        call_fail(base, TDA_C_REQUEST, "this service cannot count tokens beforehand: send the request and look at its usage");
     else if (r->op > TDA_OP_MODELS)
         call_fail(base, TDA_C_REQUEST, "the %s plugin does not know operation %u", base->ops->name, (unsigned)r->op);
     if (base->over || !dialect.address(c)) return;
     if (r->op != TDA_OP_CHAT)
         models_start(c);
-    else if (request_body(c, r, &body))
-        wire_ask(c, "chat/completions", (tda_str){NULL, 0}, body, r->stream != 0);
+    else if (c->responses ? responses_body(c, r, &body) : request_body(c, r, &body))
+        wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, r->stream != 0);
 }
 
 void wire_answered(struct codec *base) {
@@ -51,10 +51,10 @@ void wire_answered(struct codec *base) {
         models_answered(c);
     else if (!codec_is_success(base))
         errors_from_reply(base);
-    else if (base->streaming)
-        stream_end(c);
+    else if (c->responses)
+        base->streaming ? responses_end(c) : responses_whole(c);
     else
-        stream_whole(c);
+        base->streaming ? stream_end(c) : stream_whole(c);
 }
 
 void wire_fini(struct codec *base) {

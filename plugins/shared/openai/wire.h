@@ -1,8 +1,9 @@
-/* OpenAI's Chat Completions, for every plugin whose service speaks them: openai, azure, friendli. A plugin adds its dialect: where
- * the service is, and which credential and headers it wants.
+/* OpenAI's Chat Completions and Responses, for every plugin whose service speaks them: openai, azure, friendli. A plugin adds its
+ * dialect: where the service is, and which credential and headers it wants.
  *
  *   wire.c      which operation asks what; address, credential and headers by the dialect; errors' words
  *   request.c   request -> body: tools, sampling, extra
+ *   responses_request.c, responses_answer.c   the same for Responses
  *   messages.c  conversation -> "messages"
  *   stream.c    events of a stream, or a whole answer -> chunks; is it complete?
  *   answer.c    chunks -> parts
@@ -23,6 +24,8 @@ enum stage {
 struct call {
     struct codec codec; /* first */
     bool is_openai;     /* base_url is OpenAI's own host */
+    bool responses;     /* asked by the Responses API */
+    bool has_args;      /* Responses: the running call's arguments came in fragments */
     bool refused;       /* the model declined in a `refusal` */
     char reason[48];    /* finish_reason; empty: none yet */
     struct text base_url;
@@ -31,7 +34,7 @@ struct call {
 enum { DIALECT_HEADERS_MAX = 8 };
 
 struct dialect {
-    /* Settings -> c->base_url; false: the call has ended. */
+    /* Settings -> c->base_url, c->responses; false: the call has ended. */
     bool (*address)(struct call *c);
     /* The credential, and the headers that this call wants; returns their number. */
     uint32_t (*headers)(const struct call *c, struct tda_auth *auth, tda_kv headers[DIALECT_HEADERS_MAX]);
@@ -62,6 +65,23 @@ void wire_ask(struct call *c, const char *path, tda_str name, tda_str body, bool
 bool request_body(struct call *c, const struct tda_request *r, tda_str *ret_body); /* false: the call has ended */
 bool request_body_probe(struct call *c, tda_str *ret_body);                        /* one token, to see whether the model answers */
 tda_status messages_write(const struct call *c, tda_json_writer *w, const struct tda_request *r);
+
+/* What is written, and the first failure of it. */
+struct out {
+    tda_json_writer *w;
+    tda_status status;
+};
+void image_url_write(struct out *o, tda_str key, const struct tda_part *image); /* an address, or data: with the bytes */
+void result_text_write(struct out *o, tda_str key,
+                       const struct tda_part *result); /* its texts; a failed one begins with "Error: " */
+bool model_reasons(tda_str model);                     /* one of OpenAI's reasoning models, by its name */
+
+/* ---- responses_request.c, responses_answer.c ---- */
+
+bool responses_body(struct call *c, const struct tda_request *r, tda_str *ret_body); /* false: the call has ended */
+void responses_item(struct call *c, tda_str data);
+void responses_end(struct call *c);
+void responses_whole(struct call *c);
 
 /* ---- stream.c, answer.c ---- */
 
