@@ -14,8 +14,9 @@ FAULTS = ("reset", "stall", "401", "429", "500", "html", "truncate", "truncate_s
 
 
 class Seen:
-    def __init__(self, method, path, headers, body):
+    def __init__(self, method, path, headers, body, peer):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.peer = peer  # one connection, one peer
         self.at = time.monotonic()
 
     @property
@@ -45,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def take(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body, self.client_address)
         up = self.server.up
         with up.lock:
             up.seen.append(seen)
