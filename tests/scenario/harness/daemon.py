@@ -84,16 +84,8 @@ class Daemon:
         return self.stats()["descriptors"]
 
     def rss(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def virtual(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmSize:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     def descendants(self):
         """Pids of all living children, the launcher's included."""
