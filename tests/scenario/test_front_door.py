@@ -1,15 +1,19 @@
 """The front door: bad messages get an error reply, attacks leave nothing behind, a good client never notices. On ipc and tcp."""
 import json
 import os
+import pathlib
 import random
+import re
 import socket
 import struct
+import tempfile
 import threading
 import time
 import unittest
 
 from harness.client import HANDSHAKE_REQ, Client, connect, frame
 from harness.daemon import SLOW, Daemon, until
+from harness.upstream import Upstream
 
 
 class Messages(unittest.TestCase):
@@ -70,6 +74,23 @@ class Messages(unittest.TestCase):
         self.assertEqual(first, again)
         self.assertEqual(c.call("context.get", user="i")["context"]["epoch"], 2)
         self.assertEqual(c.error("context.set", user="i", fields={"model": "c"}, idempotency_key="k1").kind, "idempotency_conflict")
+
+
+class Sockets(unittest.TestCase):
+    def test_every_tcp_socket_sends_without_delay(self):
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder, Upstream() as up:
+            trace = pathlib.Path(folder) / "trace"
+            strace = ["strace", "-D", "-ff", "-o", str(trace), "-e", "trace=bind,accept,accept4,connect,setsockopt"]
+            yaml = f"contexts: {{persistence: false}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{up.base}\"}}\n"
+            with Daemon(yaml, listen=["tcp://127.0.0.1:0"], under=strace, env={"ASAN_OPTIONS": "detect_leaks=0"}) as d:  # leaks cannot be looked for under a tracer
+                for url in d.listeners():
+                    d.connect(url).call("configure", user="u", provider="Fake", model="model1", credentials={"api_key": "some-key"})
+            text = "".join(p.read_text() for p in pathlib.Path(folder).iterdir())  # a file for each thread
+            (door,) = re.findall(r"bind\((\d+), \{sa_family=AF_INET,", text)
+            accepted = set(re.findall(rf"accept4?\({door}, .*\) += (\d+)", text))
+            connected = set(re.findall(r"connect\((\d+), \{sa_family=AF_INET,", text))
+            self.assertTrue(accepted and connected)
+            self.assertEqual(accepted | connected, set(re.findall(r"setsockopt\((\d+), SOL_TCP, TCP_NODELAY, \[1\], 4\) = 0", text)))
 
 
 class Attack(unittest.TestCase):

@@ -29,7 +29,7 @@ def clean_env(extra=None):
 class Daemon:
     """with Daemon(yaml) as d: d.client.call(...)"""
 
-    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True):
+    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True, under=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="tda-test-", dir="/tmp"))
         self.dir.chmod(0o700)
         self.url = f"ipc://{self.dir}/tda.sock"
@@ -38,7 +38,7 @@ class Daemon:
         text = yaml if "listen:" in yaml else "listen: [" + ", ".join(f'"{u}"' for u in listen) + "]\n" + yaml
         self.config.write_text(text)
         self.log = open(self.dir / "log", "w+b")
-        self.process = subprocess.Popen([str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*under, str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
                                         env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), **(env or {})}))
         self._client = None
