@@ -34,12 +34,18 @@ class Messages(unittest.TestCase):
                                   (b'{"jsonrpc":"2.0","id":1,"method":"nope"}', -32601), (b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":[1]}', -32600),
                                   (b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":{"x":1}}', -32602),
                                   (b'{"a":1,"a":2}', -32700), (b"[" * 10000, -32700), (b'{"a":' * 10000, -32700),
+                                  (b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":{"x":' + b"[" * 10000 + b"]" * 10000 + b"}}", -32700),
+                                  (b'{"jsonrpc":"2.0","id":1,"method":"context.get","params":{"user":7}}', -32602),
                                   (b'{"jsonrpc":"2.0","id":1,"method":"host.ping"} x', -32700),
                                   ('{"jsonrpc":"2.0","id":1,"method":"caf\udce9"}'.encode("utf-8", "surrogateescape"), -32700)):
                 reply = json.loads(c.raw(payload))
                 self.assertEqual(reply["error"]["code"], code, payload[:60])
                 self.assertTrue(reply["error"]["message"])
                 self.assertEqual(reply["jsonrpc"], "2.0")
+            deep, utf8 = (json.loads(c.raw(b'{"jsonrpc":"2.0","id":1,"method":"host.ping","params":{"x":' + x + b"}}"))["error"]["message"]
+                          for x in (b"[" * 10000 + b"]" * 10000, b'"\xff"'))
+            self.assertIn("too deeply", deep)
+            self.assertIn("UTF-8", utf8)
             self.assertEqual(c.call("host.ping"), {"pong": True})
             c.close()
 
