@@ -57,6 +57,25 @@ class Aws(unittest.TestCase):
             self.assertTrue(self.d.ask("two", url=self.server.base + "/x", method="POST", auth="aws", fill=n).startswith("200\n"), n)
             self.assertEqual(self.server.seen[-1]["bytes"], n)
 
+    def stream(self, model):
+        return self.d.ask("one", url=f"{self.server.base}/model/{model}/converse-stream", auth="aws", framing=4, body=BODY)
+
+    def test_an_event_stream(self):
+        lines = self.stream(ARN).splitlines()
+        self.assertEqual(lines[:2], ["200", 'event messageStart {"role":"assistant","p":"abc"}'])
+        deltas = [json.loads(x.split(" ", 2)[2])["delta"]["text"] for x in lines if x.startswith("event contentBlockDelta ")]
+        self.assertEqual("".join(deltas), "echo: grüße 漢字 and more")
+        self.assertTrue(lines[-1].startswith("event metadata "))
+        self.assertEqual(self.stream("exception").splitlines()[-1], 'exception throttlingException {"message":"Too many requests"}')
+
+    def test_an_event_stream_that_is_not_whole(self):
+        for model, word in (("corrupt", "the checksum of a frame is wrong"), ("cut", "it ends within a frame")):
+            e = self.d.refused("one", url=f"{self.server.base}/model/{model}/converse-stream", auth="aws", framing=4, body=BODY)
+            self.assertEqual(e.kind, "protocol", model)
+            self.assertIn(word, e.message)
+        e = self.d.refused("one", url=f"{self.server.base}/x", auth="aws", framing=4)
+        self.assertIn("it ends within a frame", e.message, "JSON is no event stream")
+
     def test_what_is_not_the_key_is_refused(self):
         self.assertIn("403\n", self.post("wrong"))
         self.assertIn("403\n", self.post("cold"), "a session's key without its token")
