@@ -2,7 +2,6 @@
 
 tools/node-setup installs them into BUILD/node (TDA_NODE_DIR says another place)."""
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -11,16 +10,11 @@ import time
 import unittest
 import urllib.request
 
-from harness.daemon import BUILD, Daemon, alive, until
-
-NODE_DIR = pathlib.Path(os.environ.get("TDA_NODE_DIR", BUILD / "node"))
-NODE = NODE_DIR / "runtime" / "bin" / "node"
-MODULES = NODE_DIR / "node_modules"
-
+from harness.daemon import Daemon, alive, until
+from harness.node import MODULES, NODE, need_node
 
 def setUpModule():
-    if not NODE.exists():
-        raise AssertionError(f"the real peers are not in {NODE_DIR}: run tools/node-setup {BUILD}")
+    need_node()
 
 
 def entry(package, name):
