@@ -38,7 +38,12 @@ static uint32_t headers(const struct call *c, struct tda_auth *auth, tda_kv out[
     return 2;
 }
 
-const struct dialect dialect = {.address = address, .headers = headers};
-const struct codec_ops codec_service = WIRE_SERVICE("openai");
+static enum dialect_models models(const struct call *c) {
+    (void)c;
+    return DIALECT_LISTS;
+}
+
+const struct dialect dialect = {.address = address, .headers = headers, .models = models, .max_tokens = "max_completion_tokens"};
+const struct codec_ops codec_service = WIRE_SERVICE("openai", "does base_url end with /v1?");
 
 CODEC_PLUGIN("openai", "0.1.0", struct call);

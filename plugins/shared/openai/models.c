@@ -10,17 +10,36 @@
 
 static void ask(struct call *c, enum stage stage) {
     tda_str body = {NULL, 0};
+    char path[URL_PART_MAX];
     if (c->codec.over) return;
     c->codec.stage = stage;
-    if (stage == STAGE_VALIDATE_MODEL)
-        wire_ask(c, "models", text_str(&c->codec.model), body, false);
-    else if (stage != STAGE_VALIDATE_CHAT)
-        wire_ask(c, "models", (tda_str){NULL, 0}, body, false);
-    else if (request_body_probe(c, &body))
-        wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, false);
+    snprintf(path, sizeof path, "%.*s", (int)c->models.n, c->models.n ? c->models.p : "");
+    if (stage == STAGE_VALIDATE_CHAT) {
+        if (request_body_probe(c, &body))
+            wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, false);
+        return;
+    }
+    wire_ask(c, path[0] ? path : "models", stage == STAGE_VALIDATE_MODEL ? text_str(&c->codec.model) : (tda_str){NULL, 0}, body,
+             false);
+}
+
+/* Where nothing can be listed, the one name that is known is the list. */
+static void start_without_list(struct call *c) {
+    tda_str name = wire_model(c);
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = name, .name = name};
+    if (c->codec.stage != STAGE_MODELS) {
+        ask(c, STAGE_VALIDATE_CHAT);
+        return;
+    }
+    if (name.n) out_event(&c->codec, &e);
+    call_succeed(&c->codec);
 }
 
 void models_start(struct call *c) {
+    if (dialect.models(c) == DIALECT_NO_LIST) {
+        start_without_list(c);
+        return;
+    }
     if (c->codec.stage == STAGE_VALIDATE_MODEL && !c->codec.model.n) c->codec.stage = STAGE_VALIDATE_LIST; /* at least the key */
     ask(c, (enum stage)c->codec.stage);
 }

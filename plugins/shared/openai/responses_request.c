@@ -192,7 +192,7 @@ bool responses_body(struct call *call, const struct tda_request *r, tda_str *ret
     if (!o.status && r->n_stop) o.status = refuse_stop(c);
     if (o.status) return body_take(c, o.w, o.status, ret_body);
     json()->begin_object(o.w);
-    put_str(o.w, TDA_STR("model"), r->model);
+    put_str(o.w, TDA_STR("model"), wire_model(call));
     put_instructions(&o, r);
     put_input(&o, r);
     put_tools(&o, r, extra);

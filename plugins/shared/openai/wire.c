@@ -19,6 +19,7 @@ void wire_ask(struct call *c, const char *path, tda_str name, tda_str body, bool
         text_add_z(&url, "/", URL_MAX);
         text_add_step(&url, name);
     }
+    text_add(&url, text_str(&c->query), URL_MAX);
     struct codec_request r = {.url = text_str(&url), .body = body, .auth = &auth, .headers = headers};
     r.n_headers = dialect.headers(c, &auth, headers);
     r.framing = stream ? TDA_FRAME_SSE : TDA_FRAME_NONE;
@@ -58,7 +59,15 @@ void wire_answered(struct codec *base) {
 }
 
 void wire_fini(struct codec *base) {
-    text_fini(&((struct call *)base)->base_url);
+    struct call *c = (struct call *)base;
+    text_fini(&c->base_url);
+    text_fini(&c->query);
+    text_fini(&c->name);
+    text_fini(&c->models);
+}
+
+tda_str wire_model(const struct call *c) {
+    return text_str(c->name.n ? &c->name : &c->codec.model);
 }
 
 /* ---- errors ---- */
