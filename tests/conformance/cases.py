@@ -196,7 +196,7 @@ def tool_image(b):
     u = b.user()
     content = [{"type": "text", "text": "a picture"}, {"type": "image", "mime": "image/png", "data": PIXEL}]
     x = b.ask(u, "nice", messages=with_results([result(TWO[0], content)], TWO[:1]), tools=TOOLS)
-    same(x.asked[0].parts(Image), [Image("image/png", PIXEL)], "the image")
+    same_parts(x.asked[0].parts(Image), [Image("image/png", PIXEL)], "the image")
 
 
 @case
@@ -250,7 +250,7 @@ def image(b):
     u = b.user()
     content = [{"type": "text", "text": "what is this?"}, {"type": "image", "mime": "image/png", "data": PIXEL}]
     x = b.ask(u, "a pixel", messages=[{"role": "user", "content": content}])
-    same(x.asked[0].turns, [["user", [Text("what is this?"), Image("image/png", PIXEL)]]], "what the vendor was asked")
+    same_parts(x.asked[0].turns[0][1], [Text("what is this?"), Image("image/png", PIXEL)], "what the vendor was asked")
 
 
 @case
@@ -290,13 +290,17 @@ def thinking_round_trip(b):
 @case
 def thinking_elsewhere(b):
     """thinking goes to no other model"""
-    u, other = b.user(), b.user(model=b.provider.models[1])
+    u, other, p = b.user(), b.user(model=b.provider.models[1]), b.provider
     for tag, who, goes in ((f"{ENTRY}/{u.model}", other, False), (f"Somebody/{u.model}", u, False), (f"{ENTRY}/{u.model}", u, True)):
-        parts = [{"type": "thinking", "text": "let me see", "opaque": BLOB, "opaque_tag": tag}, {"type": "text", "text": "so it is"}]
-        x = b.ask(who, "ok", messages=[user_says("think"), {"role": "assistant", "content": parts}, user_says("again")])
-        there = any(p.opaque == BLOB for p in x.asked[0].parts(Thinking)) or BLOB[-300:] in x.seen[0].body.decode()
-        expected = goes and b.provider.opaque_on == "thinking" and "thinking_round_trip" not in b.provider.not_applicable
-        same(there, expected, f"thinking of {tag} in a request to {ENTRY}/{who.model}")
+        blob = {"opaque": BLOB, "opaque_tag": tag}
+        part = {"type": "thinking", "text": "let me see", **blob}
+        if p.opaque_on == "call":
+            part = {"type": "tool_use", "id": "call_1", "name": "get-time", "arguments": {}, **blob}
+        back = [result(Call("call_1", "get-time", {}), "noon") if p.opaque_on == "call" else {"type": "text", "text": "go on"}]
+        x = b.ask(who, "ok", tools=TOOLS, messages=[user_says("think"), {"role": "assistant", "content": [part, {"type": "text", "text": "so it is"}]},
+                                                    {"role": "user", "content": back}])
+        there = "A" * 300 in x.seen[0].body.decode()
+        same(there, goes and "thinking_round_trip" not in p.not_applicable, f"the blob of {tag} in a request to {ENTRY}/{who.model}")
 
 
 # ---- the end of an answer ----
@@ -333,6 +337,14 @@ def sampling(b):
     wanted = {"temperature": 0.25, "top_p": 0.5, "stop": ["END", "\n\n"], "max_tokens": 99}
     same(b.ask(u, "ok", **wanted).asked[0].sampling, wanted, "sampling parameters")
     same(b.ask(u, "ok", temperature=0).asked[0].sampling["temperature"], 0, "a temperature of 0")
+
+
+@case
+def reasoning(b):
+    """reasoning effort: only when asked for"""
+    u = b.user()
+    assert "reasoning" not in b.ask(u, "ok").asked[0].sampling, "an effort that nobody asked for"
+    same(b.ask(u, "ok", reasoning="low").asked[0].sampling.get("reasoning"), "low", "the effort")
 
 
 @case
@@ -390,7 +402,7 @@ def validation(b):
     assert seen, "nobody asked the vendor"
     same({b.provider.key_of(s) for s in seen}, {u.key}, "whose key came along")
     for s in seen:
-        assert s.method == "GET" or b.provider.read(s).sampling.get("max_tokens", 1000) <= 16, f"validation that costs: {s.path}"
+        assert not b.provider.is_chat(s) or b.provider.read(s).sampling.get("max_tokens", 1000) <= 16, f"validation that costs: {s.path}"
     same(b.client.call("status", user=u.name)["configured"], True, "configured")
     b.still_works(u)
 
@@ -659,6 +671,16 @@ def slow_bytes(b):
         x = b.exchange(u, [reply], stream=s, tools=TOOLS)
         assert x.result, x.error and x.error.message
         same_found(b, parts_of(x), says.parts)
+
+
+@case
+def own(b):
+    """what only this vendor does"""
+    cases = b.provider.own_cases()
+    if not cases:
+        raise NotApplicable("nothing")
+    for own_case in cases:
+        own_case(b)
 
 
 __all__ = ["CASES", "RpcError"]

@@ -117,6 +117,10 @@ class Provider:
         error = refusal.body.get("error", refusal.body)
         return error if isinstance(error, str) else error["message"]
 
+    def own_cases(self):
+        """Functions of a Bench: what only this vendor does."""
+        return []
+
     # ---- used by the cases ----
 
     def answer(self, says, model, stream):
