@@ -6,6 +6,7 @@ import email.utils
 import re
 import time
 
+import typecheck
 from bench import ENTRY, IDLE_MS, config, same, same_parts
 from harness.client import RpcError
 from harness.daemon import SLOW, Daemon
@@ -681,6 +682,14 @@ def own(b):
         raise NotApplicable("nothing")
     for own_case in cases:
         own_case(b)
+
+
+@case
+def types(b):
+    """request bodies have the vendor's own TypeScript types"""
+    if not b.provider.types:
+        raise NotApplicable("the vendor publishes none")
+    typecheck.check(b.provider, b.bodies)
 
 
 __all__ = ["CASES", "RpcError"]

@@ -63,7 +63,7 @@ class Google(Provider):
     not_applicable = {"request_id": "Gemini's answers carry none"}
     types = """
 import type { Content, GenerationConfig, Tool, ToolConfig } from "@google/genai";
-type Wire<T> = T extends string ? `${T}` : T extends (infer U)[] ? Wire<U>[] : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;
+type Wire<T> = T extends string ? `${T}` | Lowercase<`${T}`> : T extends (infer U)[] ? Wire<U>[] : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;
 type Json = { contents: Content[]; systemInstruction?: Content; tools?: Tool[]; toolConfig?: ToolConfig; generationConfig?: GenerationConfig };
 type Params = Wire<Json>;"""
     aimock = ""
@@ -110,7 +110,7 @@ type Params = Wire<Json>;"""
         thinking = config.pop("thinkingConfig", {})
         thinking.pop("includeThoughts", None)
         if "thinkingLevel" in thinking:
-            asked.sampling["reasoning"] = thinking.pop("thinkingLevel")
+            asked.sampling["reasoning"] = thinking.pop("thinkingLevel").lower()
         if config or thinking:
             rest["generationConfig"] = {**config, **({"thinkingConfig": thinking} if thinking else {})}
 

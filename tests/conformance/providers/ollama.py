@@ -35,9 +35,10 @@ class Ollama(Provider):
         "request_id": "answers carry none",
     }
     types = """
-import type { ChatRequest, Message, ToolCall } from "ollama";
+import type { ChatRequest, Message, Tool, ToolCall } from "ollama";
 type Turn = Omit<Message, "images" | "tool_calls"> & { images?: string[]; tool_calls?: (ToolCall & { id?: string })[]; tool_call_id?: string };
-type Params = Omit<ChatRequest, "messages"> & { messages: Turn[] };"""
+type Offered = Omit<Tool, "function"> & { function: Omit<Tool["function"], "parameters"> & { parameters: object } };
+type Params = Omit<ChatRequest, "messages" | "tools"> & { messages: Turn[]; tools?: Offered[] };"""
     aimock = ""
 
     def environment(self, base, key):
