@@ -28,12 +28,13 @@ class Provider:
     stops = {}              # neutral reason -> the vendor's word
     stop_raw_is_word = True  # the reply's stop_raw is that word
     errors = {}             # kind -> Refusal; kinds: bad_request auth permission not_found rate quota server overloaded context_full
-    opaque_on = "thinking"  # or "call": which part carries the signature
+    opaque_on = "thinking"  # or "call": which part carries the signature; None: there is none
     redacted = False        # has thinking that is nothing but a blob
     extra = {"vendor_field": {"a": [1, 2.5, "x"]}}  # to be found again in Asked.extra
     not_applicable = {}     # case -> reason
     has_ids = True          # tool calls have ids on the wire
     history_needs_tools = False  # calls in the history want their tools declared
+    no_sampling = ()        # sampling parameters that the wire cannot say
     no_choice = ()          # values of tool_choice that the wire cannot say
     types = None            # TypeScript that defines `Params`, the type of a request body; wants the vendor's package among the peers
     aimock = None           # path behind aimock's address, for base_url

@@ -2,14 +2,12 @@
 
 A type that some missing package turned into `any` would accept everything; so bodies that are wrong on purpose must be refused."""
 import json
-import os
-import pathlib
 import shutil
 import subprocess
 
 from harness.daemon import BUILD
+from harness.peers import MODULES, NODE, need_peers
 
-NODE_DIR = pathlib.Path(os.environ.get("TDA_NODE_DIR", BUILD / "node"))
 OPTIONS = {"strict": True, "noEmit": True, "skipLibCheck": True, "target": "es2022", "module": "esnext", "moduleResolution": "bundler", "types": [],
            "lib": ["es2022", "dom", "dom.asynciterable"]}
 
@@ -44,17 +42,16 @@ def complaints(text, bodies_file):
 
 def check(provider, bodies):
     """Raises with what the compiler says."""
-    if not (NODE_DIR / "node_modules" / "typescript").exists():
-        raise AssertionError(f"no TypeScript in {NODE_DIR}: run tools/node-setup")
+    need_peers()
     assert bodies, "no request body was recorded"
     folder = BUILD / "conformance" / "types" / provider.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "node_modules").symlink_to(NODE_DIR / "node_modules")
+    (folder / "node_modules").symlink_to(MODULES)
     file = folder / "bodies.ts"
     file.write_text(source(provider, [b for b in bodies if len(b[1]) < 100000]))
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": OPTIONS, "files": [file.name]}))
-    run = subprocess.run([NODE_DIR / "runtime" / "bin" / "node", NODE_DIR / "node_modules" / "typescript" / "bin" / "tsc", "-p", "."], cwd=folder,
+    run = subprocess.run([NODE, MODULES / "typescript" / "bin" / "tsc", "-p", "."], cwd=folder,
                          capture_output=True, text=True, timeout=120)
     if run.returncode:
         raise AssertionError("; ".join(complaints(run.stdout + run.stderr, file)[:3]))

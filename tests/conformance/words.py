@@ -92,3 +92,9 @@ class Refusal:
 
 class NotApplicable(Exception):
     """The reason stands in the matrix."""
+
+
+def case(function):
+    """Marks a case for the list in cases.py."""
+    function.is_case = True
+    return function

@@ -76,6 +76,7 @@ type Wire<T> = T extends Uint8Array ? string : T extends string ? `${T}` : T ext
   : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;
 type Params = Wire<Omit<ConverseRequest, "modelId">>;"""
     aimock = ""
+    aimock_not = {"error_429": "its errors lack Bedrock's x-amzn-errortype", "error_500": "its errors lack Bedrock's x-amzn-errortype"}
 
     def credentials(self, key):
         return {"bearer_token": key}

@@ -40,6 +40,7 @@ type Turn = Omit<Message, "images" | "tool_calls"> & { images?: string[]; tool_c
 type Offered = Omit<Tool, "function"> & { function: Omit<Tool["function"], "parameters"> & { parameters: object } };
 type Params = Omit<ChatRequest, "messages" | "tools"> & { messages: Turn[]; tools?: Offered[] };"""
     aimock = ""
+    aimock_not = {"thinking": "says reasoning_content where Ollama says thinking"}
 
     def environment(self, base, key):
         return {"OLLAMA_HOST": base.removeprefix("http://"), "OLLAMA_API_KEY": key}, {}

@@ -53,6 +53,7 @@ class OpenAIChat(Provider):
     plugin = "openai"
     base_path = "/v1"
     usage_says = {"input", "output", "cache_read", "reasoning"}
+    opaque_on = None
     stops = {"end_turn": "stop", "max_tokens": "length", "filter": "content_filter", "tool_use": "tool_calls"}
     errors = {
         "bad_request": error(400, "invalid_request_error", None, "messages: at least one is wanted"),

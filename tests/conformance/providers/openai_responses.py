@@ -51,6 +51,8 @@ class OpenAIResponses(OpenAIChat):
     models = ["gpt-model-1", "gpt-model-2"]
     stops = {"end_turn": "completed", "max_tokens": "max_output_tokens", "filter": "content_filter", "tool_use": "completed"}
     stop_raw_is_word = False
+    opaque_on = "thinking"
+    no_sampling = ("stop",)
     not_applicable = {}
     types = 'import type { ResponseCreateParams } from "openai/resources/responses/responses";\ntype Params = ResponseCreateParams;'
 
