@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from harness.node import need_node
+from harness.peers import need_peers
 from harness.requester import Requester, SigningServer
 
 KEYS = {"AKIDONE": {"secret": "canary-secret-one/+1"}, "ASIATWO": {"secret": "canary-secret-two", "session": "canary-session//two=="}}
@@ -15,7 +15,7 @@ JSON = {"content-type": "application/json"}
 
 
 def setUpModule():
-    need_node()
+    need_peers()
 
 
 class Aws(unittest.TestCase):

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 from harness.daemon import BIN, BUILD
-from harness.node import MODULES, NODE, NODE_DIR
+from harness.peers import MODULES, NODE, NODE_DIR
 
 SAMPLE = BIN.parent / "share" / "tda" / "sample.db"
 SDK_CLIENT = """

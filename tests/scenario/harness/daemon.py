@@ -15,9 +15,11 @@ BIN = BUILD / "bin"
 SLOW = 5 if any((BUILD / "CMakeCache.txt").exists() and f"TDA_SANITIZE:STRING={s}" in (BUILD / "CMakeCache.txt").read_text()
                 for s in ("address", "thread")) else 1
 
+VENDORS = ("TDA_", "OPENAI_", "ANTHROPIC_", "AZURE_", "GEMINI_", "GOOGLE_", "AWS_", "FRIENDLI_", "OLLAMA_")
+
 
 def clean_env(extra=None):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("TDA_", "OPENAI_", "ANTHROPIC_"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(VENDORS)}
     env["TDA_PLUGIN_DIR"] = str(BUILD / "plugins")
     env["TDA_PLUGINS_STRICT_MODES"] = "false"  # a checkout may be writable by a group
     env["PATH"] = f"{BIN}:{env.get('PATH', '/usr/bin:/bin')}"

@@ -7,7 +7,7 @@ import tempfile
 import urllib.request
 
 from .daemon import BUILD, SOURCE, Daemon
-from .node import NODE, NODE_DIR
+from .peers import NODE, NODE_DIR
 
 HERE = pathlib.Path(__file__).resolve().parent
 
