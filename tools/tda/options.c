@@ -29,6 +29,7 @@ static const struct option_row {
     {"key-file", 0, TEXT, AT(key_file), 0, NULL},
     {"key-env", 0, TEXT, AT(key_env), 0, NULL},
     {"credential", 0, LIST, AT(credentials), AT(n_credentials), NULL},
+    {"credential-env", 0, LIST, AT(credential_envs), AT(n_credential_envs), NULL},
     {"field", 0, LIST, AT(fields), AT(n_fields), NULL},
     {"mcp-server", 0, TEXT, AT(mcp_server), 0, NULL},
     {"idempotency-key", 0, TEXT, AT(idempotency_key), 0, NULL},
