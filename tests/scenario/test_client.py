@@ -82,6 +82,7 @@ class Client(unittest.TestCase):
         self.assertIn("takes no arguments", self.tda("ping", "there", code=2))
         self.assertIn("did you mean status", self.tda("help", "statuss", code=2))
         self.assertIn("the operator's servers are: shop", self.tda("-u", "x", "configure", "--provider", "offline", "--model", "m", "--mcp-server", "shpo", code=1))
+        self.assertEqual(json.loads(self.tda("--json", "-u", "nobody", "ask", "x", code=1))["data"]["kind"], "not_configured")
         self.assertIn("JSON object", self.tda("call", "host.ping", "{x", code=2))
 
     def test_help_for_every_command(self):

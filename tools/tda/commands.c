@@ -15,7 +15,7 @@
     "      --base-url URL     another address of the service\n"                                                                    \
     "      --mcp-server NAME  one of the operator's MCP servers\n"                                                                 \
     "      --field NAME=VALUE another field: aws_region=eu-west-1\n"                                                               \
-    "Without any of these what was given before stays.\n"
+    "Without a key or credential, those given before stay.\n"
 
 const struct command commands[] = {
     {"ask", "TEXT|-", "ask a question; the model may use tools", "tda --user alice ask \"How many orders are there?\"", cmd_ask,
