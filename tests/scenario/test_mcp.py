@@ -9,7 +9,7 @@ import unittest
 from harness.daemon import SLOW, Daemon, alive, until
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
-MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof")
+MODES = ("normal", "big_line", "ignores_term", "double_fork", "sessions", "noisy", "slow_eof", "list_hangs")
 
 
 class Servers(unittest.TestCase):
@@ -65,9 +65,11 @@ class Servers(unittest.TestCase):
         self.assertLess(self.d.rss(), (200 << 20) * SLOW)
 
     def test_what_does_not_want_to_go_is_killed(self):
-        for mode in ("ignores_term", "double_fork", "slow_eof"):
+        for mode in ("ignores_term", "double_fork", "sessions", "slow_eof"):
             before = set(self.d.descendants())
             self.configure("a", mode)
+            if mode == "sessions":
+                until(lambda: len(set(self.d.descendants()) - before) >= 5, what="the processes that it starts")
             family = set(self.d.descendants()) - before
             self.assertTrue(family)
             self.c.call("context.delete", user="a")

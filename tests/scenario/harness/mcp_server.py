@@ -123,6 +123,9 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "double_fork":
         subprocess.Popen(["setsid", "sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if MODE == "sessions":  # each in a session of its own, each started by the one before
+        subprocess.Popen(["setsid", "sh", "-c", "setsid sh -c 'setsid sleep 1000 & sleep 1000' & sleep 1000"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if MODE == "noisy":
         def noise():
             while True:
