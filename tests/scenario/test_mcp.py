@@ -49,6 +49,16 @@ class Servers(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 10)
         self.assertEqual(self.c.call("tools.call", user="a", name="add", arguments={"a": 2, "b": 3})["content"][0]["text"], "5", "the server is still used")
 
+    def test_a_listing_has_the_deadline_of_its_request(self):
+        """Both deadlines fall on the same instant: the request's and that of the call which lists the tools."""
+        for i in range(3):
+            begin = time.monotonic()
+            e = self.c.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "list_hangs"}, deadline_ms=1000 * SLOW)
+            self.assertEqual(e.kind, "timeout")
+            self.assertLess(time.monotonic() - begin, 2 * SLOW)
+        self.configure("a", "normal")
+        until(lambda: self.c.call("host.stats")["calls"]["started"] == self.c.call("host.stats")["calls"]["dropped"], what="a drop for each start")
+
     def test_a_server_that_dies_is_started_again(self):
         self.configure("a", "normal")
         first = self.whoami("a")["pid"]
