@@ -116,6 +116,15 @@ class Servers(unittest.TestCase):
         until(lambda: not alive(pid), what="the child's end")
         self.assertNotEqual(self.whoami("a")["pid"], pid)
 
+    def test_a_server_that_reads_late_gets_everything(self):
+        """More waits for it than one line may have: it is handed over line by line."""
+        with Daemon("contexts: {persistence: false}\nmcp: {max_line: 64KiB}\nmcp_servers:\n"
+                    f"  s: {{command: [{sys.executable}, {SERVER}, reads_late]}}\n") as d:
+            d.client.call("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "s"})
+            texts = [f"{i}".ljust(30000, "x") for i in range(60)]
+            slots = [d.client.begin("tools.call", user="a", name="echo", arguments={"text": t}) for t in texts]
+            self.assertEqual([d.client.end(s)["content"][0]["text"] for s in slots], texts)
+
 
 if __name__ == "__main__":
     unittest.main()

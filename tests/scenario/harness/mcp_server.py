@@ -13,6 +13,7 @@ import time
 MODE = sys.argv[1] if len(sys.argv) > 1 else "normal"
 NAME = os.environ.get("MCP_NAME", "fake")
 count = 0
+late = []
 lock = threading.Lock()
 
 
@@ -103,6 +104,9 @@ def handle(request):
     elif method == "tools/list":
         listing(request)
     elif method == "tools/call":
+        if MODE == "reads_late" and not late:
+            late.append(1)
+            time.sleep(1.5)
         if MODE == "big_line":
             sys.stdout.write('{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"' % json.dumps(request["id"]))
             for _ in range(100):
