@@ -60,6 +60,9 @@ static void write_on(struct connection *c);
 static void unref(struct connection *c) {
     struct server *s = c->server;
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1) return;
+    pthread_mutex_lock(&s->lock); /* off the list first: who stops all goes along it */
+    LIST_REMOVE(c, entry);
+    pthread_mutex_unlock(&s->lock);
     nng_stream_free(c->stream);
     nng_aio_reap(c->recv_aio); /* this may be a callback of theirs */
     nng_aio_reap(c->send_aio);
@@ -67,12 +70,11 @@ static void unref(struct connection *c) {
     buf_fini(&c->pending);
     buf_fini(&c->writing);
     pthread_mutex_destroy(&c->lock);
+    free(c);
     pthread_mutex_lock(&s->lock);
-    LIST_REMOVE(c, entry);
     s->alive--;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    free(c);
 }
 
 static void ref(struct connection *c) {

@@ -14,7 +14,7 @@
 #include "config/config.h"
 #include "server/server.h"
 
-enum { CLIENTS = 4, HEAD = 9, BODY = 4 + 8, FRAME = HEAD + BODY, BURST = 512 };
+enum { CLIENTS = 4, HEAD = 9, BODY = 4 + 8, FRAME = HEAD + BODY, BURST = 512, STOPS = 100 };
 
 static long requests = 5000;
 static char path[108];
@@ -109,6 +109,33 @@ static void *client(void *arg UNUSED) {
     return NULL;
 }
 
+/* ---- clients that come and go while it stops ---- */
+
+static void *passer_by(void *arg UNUSED) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    memcpy(sa.sun_path, path, strlen(path) + 1);
+    for (;;) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool there = fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0;
+        if (fd >= 0) close(fd);
+        if (!there) return NULL;
+    }
+}
+
+static int stop_among_passers_by(const struct config *config, const struct server_ops *ops) {
+    pthread_t passers[CLIENTS];
+    struct error e;
+    struct server *s;
+    if (server_start(config, ops, NULL, &s, &e)) return 1;
+    for (size_t i = 0; i < CLIENTS; i++)
+        if (pthread_create(&passers[i], NULL, passer_by, NULL)) return 1;
+    usleep(3000);
+    server_stop_listening(s);
+    server_stop(s, NS_PER_S);
+    for (size_t i = 0; i < CLIENTS; i++) pthread_join(passers[i], NULL);
+    return 0;
+}
+
 /* ---- all of it ---- */
 
 static int run(struct server *s) {
@@ -153,6 +180,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     int failed = run(s);
+    config.limits_connections = 1000;
+    for (int i = 0; i < STOPS && !failed; i++) failed = stop_among_passers_by(&config, &ops);
     rmdir(dir);
     return failed;
 }
