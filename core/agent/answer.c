@@ -128,7 +128,7 @@ const struct tda_msg *answer_message(const struct answer *a, tda_str tag) {
     uint32_t n = 0;
     for (size_t i = 0; i < a->n_parts; i++) {
         const struct answer_part *from = &a->parts[i];
-        if (from->kind == TDA_PART_TEXT && from->text.n == 0) continue; /* services refuse empty text */
+        if (from->kind == TDA_PART_TEXT && from->text.n == 0 && from->opaque.n == 0) continue; /* services refuse empty text */
         if (!part_fill(a, from, tag, &parts[n])) return NULL;
         list[n] = &parts[n];
         n++;
@@ -152,7 +152,7 @@ const char *stop_name(uint32_t stop) {
     return stop < ARRAY_LEN(names) ? names[stop] : "other";
 }
 
-static void write_part(const struct answer_part *p, struct jw *w, struct buf *scratch) {
+static void write_part(const struct answer_part *p, tda_str tag, struct jw *w, struct buf *scratch) {
     jw_begin_object(w);
     if (p->kind == TDA_PART_TOOL_USE) {
         jw_put_z(w, "type", "tool_use");
@@ -168,18 +168,21 @@ static void write_part(const struct answer_part *p, struct jw *w, struct buf *sc
         buf_clear(scratch);
         text_sanitise(buf_str(&p->text), scratch);
         jw_put_str(w, "text", buf_str(scratch));
-        if (p->opaque.n) jw_put_str(w, "opaque", buf_str(&p->opaque));
+    }
+    if (p->opaque.n) {
+        jw_put_str(w, "opaque", buf_str(&p->opaque));
+        jw_put_str(w, "opaque_tag", tag);
     }
     jw_end_object(w);
 }
 
-void answer_write(const struct answer *a, struct jw *w) {
+void answer_write(const struct answer *a, tda_str tag, struct jw *w) {
     struct buf text;
     buf_init(&text, a->max_bytes * 3); /* each bad byte may become the three of U+FFFD */
     answer_text(a, &text);
     jw_put_str(w, "text", buf_str(&text));
     jw_open_array(w, "parts");
-    for (size_t i = 0; i < a->n_parts; i++) write_part(&a->parts[i], w, &text);
+    for (size_t i = 0; i < a->n_parts; i++) write_part(&a->parts[i], tag, w, &text);
     jw_end_array(w);
     jw_put_z(w, "stop", stop_name(a->stop));
     if (a->stop_raw.p) jw_put_str(w, "stop_raw", a->stop_raw);

@@ -38,8 +38,8 @@ size_t answer_tool_uses(const struct answer *a);
 const struct tda_msg *answer_message(const struct answer *a, tda_str tag);
 /* Clean text of all TEXT parts. */
 tda_status answer_text(const struct answer *a, struct buf *out);
-/* "text": ..., "parts": [...], "stop": ... */
-void answer_write(const struct answer *a, struct jw *w);
+/* "text": ..., "parts": [...], "stop": ...; opaque blobs with `tag`, so that the caller can send the parts back as they are. */
+void answer_write(const struct answer *a, tda_str tag, struct jw *w);
 
 void usage_add(struct tda_usage *sum, const struct tda_usage *u, bool first);
 void usage_write(const struct tda_usage *u, struct jw *w); /* an object; unknown is null */

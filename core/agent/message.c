@@ -49,17 +49,26 @@ static uint32_t part_kind(tda_str type) {
     return 0;
 }
 
-static tda_status parts_parse(struct arena *arena, struct json content, const char *where, bool nested, uint32_t *ret_n,
+static tda_status parts_parse(const struct history *h, struct json content, const char *where, bool nested, uint32_t *ret_n,
                               const struct tda_part *const **ret_parts, struct error *e);
 
-static tda_status tool_result_parse(struct arena *arena, struct json v, const char *where, struct tda_part *p, struct error *e) {
+static tda_status tool_result_parse(const struct history *h, struct json v, const char *where, struct tda_part *p,
+                                    struct error *e) {
     bool is_error = false;
     json_bool(json_key(v, TDA_STR("is_error")), &is_error);
     p->is_error = is_error;
-    return parts_parse(arena, json_key(v, TDA_STR("content")), where, true, &p->n_parts, &p->parts, e);
+    return parts_parse(h, json_key(v, TDA_STR("content")), where, true, &p->n_parts, &p->parts, e);
 }
 
-static tda_status part_parse(struct arena *arena, struct json v, const char *where, bool nested, struct tda_part *p,
+/* A blob is good for the provider and model that made it, and for nobody else. */
+static void take_opaque(const struct history *h, struct json v, struct tda_part *p) {
+    tda_str tag = json_str(json_key(v, TDA_STR("opaque_tag")));
+    if (!tda_str_eq(tag, h->tag)) return;
+    p->opaque_tag = tag;
+    p->opaque = json_str(json_key(v, TDA_STR("opaque")));
+}
+
+static tda_status part_parse(const struct history *h, struct json v, const char *where, bool nested, struct tda_part *p,
                              struct error *e) {
     *p = (struct tda_part){.size = sizeof *p, .kind = part_kind(json_str(json_key(v, TDA_STR("type"))))};
     bool allowed = !nested || p->kind == TDA_PART_TEXT || p->kind == TDA_PART_IMAGE || p->kind == TDA_PART_JSON;
@@ -76,12 +85,11 @@ static tda_status part_parse(struct arena *arena, struct json v, const char *whe
     p->mime = json_str(json_key(v, TDA_STR("mime")));
     p->data = json_str(json_key(v, TDA_STR("data")));
     p->url = json_str(json_key(v, TDA_STR("url")));
-    p->opaque = json_str(json_key(v, TDA_STR("opaque")));
-    p->opaque_tag = json_str(json_key(v, TDA_STR("opaque_tag")));
+    take_opaque(h, v, p);
     if (p->kind == TDA_PART_TOOL_USE) p->text = json_raw(json_key(v, TDA_STR("arguments")));
     if (p->kind == TDA_PART_JSON) p->text = json_raw(json_key(v, TDA_STR("value")));
     if (p->kind == TDA_PART_TOOL_USE && !p->text.p) p->text = TDA_STR("{}");
-    if (p->kind == TDA_PART_TOOL_RESULT) return tool_result_parse(arena, v, where, p, e);
+    if (p->kind == TDA_PART_TOOL_RESULT) return tool_result_parse(h, v, where, p, e);
     bool complete = p->kind == TDA_PART_IMAGE ? (p->mime.n && p->data.n) || p->url.n : p->text.p != NULL;
     if (complete) return TDA_OK;
     error_set(e, TDA_E_INVALID, "invalid_message", "%s: a part of type %.*s lacks its content", where,
@@ -90,10 +98,10 @@ static tda_status part_parse(struct arena *arena, struct json v, const char *whe
     return TDA_E_INVALID;
 }
 
-static tda_status text_content(struct arena *arena, struct json content, uint32_t *ret_n, const struct tda_part *const **ret_parts,
-                               struct error *e) {
-    struct tda_part *p = arena_alloc(arena, sizeof *p);
-    const struct tda_part **list = arena_alloc(arena, sizeof *list);
+static tda_status text_content(const struct history *h, struct json content, uint32_t *ret_n,
+                               const struct tda_part *const **ret_parts, struct error *e) {
+    struct tda_part *p = arena_alloc(h->arena, sizeof *p);
+    const struct tda_part **list = arena_alloc(h->arena, sizeof *list);
     if (!p || !list) return out_of_memory(e);
     *p = (struct tda_part){.size = sizeof *p, .kind = TDA_PART_TEXT, .text = json_str(content)};
     list[0] = p;
@@ -102,21 +110,21 @@ static tda_status text_content(struct arena *arena, struct json content, uint32_
     return TDA_OK;
 }
 
-static tda_status parts_parse(struct arena *arena, struct json content, const char *where, bool nested, uint32_t *ret_n,
+static tda_status parts_parse(const struct history *h, struct json content, const char *where, bool nested, uint32_t *ret_n,
                               const struct tda_part *const **ret_parts, struct error *e) {
-    if (json_type(content) == TDA_JSON_STRING) return text_content(arena, content, ret_n, ret_parts, e);
+    if (json_type(content) == TDA_JSON_STRING) return text_content(h, content, ret_n, ret_parts, e);
     uint64_t n = json_count(content);
     if (json_type(content) != TDA_JSON_ARRAY || n == 0 || n > PARTS_MAX) {
         error_set(e, TDA_E_INVALID, "invalid_message", "%s.content must be a text or a list of 1 to %d parts", where, PARTS_MAX);
         error_field(e, "%s.content", where);
         return TDA_E_INVALID;
     }
-    struct tda_part *parts = arena_alloc(arena, n * sizeof *parts);
-    const struct tda_part **list = arena_alloc(arena, n * sizeof *list);
+    struct tda_part *parts = arena_alloc(h->arena, n * sizeof *parts);
+    const struct tda_part **list = arena_alloc(h->arena, n * sizeof *list);
     if (!parts || !list) return out_of_memory(e);
     size_t i = 0;
     for (struct json v = json_first(content); json_type(v); v = json_next(v), i++) {
-        tda_status s = part_parse(arena, v, where, nested, &parts[i], e);
+        tda_status s = part_parse(h, v, where, nested, &parts[i], e);
         if (s) return s;
         list[i] = &parts[i];
     }
@@ -140,7 +148,7 @@ tda_status history_add_json(struct history *h, struct json message, size_t index
     }
     uint32_t n = 0;
     const struct tda_part *const *parts = NULL;
-    tda_status s = parts_parse(h->arena, json_key(message, TDA_STR("content")), where, false, &n, &parts, e);
+    tda_status s = parts_parse(h, json_key(message, TDA_STR("content")), where, false, &n, &parts, e);
     if (s) return s;
     const struct tda_msg *m = message_of(h->arena, number, n, parts);
     return m && !history_add(h, m) ? TDA_OK : out_of_memory(e);

@@ -8,6 +8,7 @@
 
 struct history {
     struct arena *arena;
+    tda_str tag; /* "<provider>/<model>" of the snapshot that serves: opaque blobs with another tag are left out */
     const struct tda_msg **msgs;
     uint32_t n, cap;
 };

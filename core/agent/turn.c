@@ -43,7 +43,7 @@ static void turn_fail(struct turn *t, tda_status status, const char *kind, const
 
 static void turn_succeed(struct turn *t, const char *stop) {
     struct jw *out = t->work->out;
-    answer_write(&t->model.answer, out);
+    answer_write(&t->model.answer, t->history.tag, out);
     if (stop) jw_put_z(out, "stopped_by", stop);
     if (t->with_tools) {
         jw_end_array(&t->log);
@@ -166,10 +166,7 @@ static void on_model_done(struct model_call *m, const struct error *e) {
         turn_succeed(t, "step_limit");
         return;
     }
-    const struct snapshot *s = t->work->snapshot;
-    char *tag = arena_printf(t->work->arena, "%.*s/%.*s", STR_FMT(snapshot_get(s, TDA_CTX_PROVIDER)),
-                             STR_FMT(snapshot_get(s, TDA_CTX_MODEL)));
-    const struct tda_msg *message = answer_message(&m->answer, tda_str_of(tag));
+    const struct tda_msg *message = answer_message(&m->answer, t->history.tag);
     tda_status status = message ? history_add(&t->history, message) : TDA_E_NOMEM;
     if (!status) status = run_tools(t);
     if (status)
@@ -258,7 +255,9 @@ static void begin(struct work *w, bool with_tools) {
     struct error e = {.retry_ms = -1};
     int64_t max_steps = w->agent->config->calls_max_steps, asked = 0;
     struct turn *t = arena_alloc(w->arena, sizeof *t);
-    if (!t) {
+    char *tag = arena_printf(w->arena, "%.*s/%.*s", STR_FMT(snapshot_get(w->snapshot, TDA_CTX_PROVIDER)),
+                             STR_FMT(snapshot_get(w->snapshot, TDA_CTX_MODEL)));
+    if (!t || !tag) {
         error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
         w->done(w, &e);
         return;
@@ -267,7 +266,7 @@ static void begin(struct work *w, bool with_tools) {
     t->work = w;
     t->max_steps = (uint32_t)max_steps;
     t->with_tools = with_tools;
-    t->history.arena = w->arena;
+    t->history = (struct history){.arena = w->arena, .tag = tda_str_of(tag)};
     t->request =
         (struct tda_request){.size = sizeof t->request, .op = TDA_OP_CHAT, .model = snapshot_get(w->snapshot, TDA_CTX_MODEL)};
     buf_init(&t->log_text, STEPS_LOG_MAX);

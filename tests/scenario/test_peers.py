@@ -2,73 +2,32 @@
 
 tools/node-setup installs them into BUILD/node (TDA_NODE_DIR says another place)."""
 import json
-import os
 import pathlib
-import socket
 import subprocess
 import tempfile
 import time
 import unittest
 import urllib.request
 
-from harness.daemon import BUILD, Daemon, alive, until
+from harness.daemon import Daemon, alive, until
+from harness.peers import NODE, Aimock, entry, need_peers
 
-NODE_DIR = pathlib.Path(os.environ.get("TDA_NODE_DIR", BUILD / "node"))
-NODE = NODE_DIR / "runtime" / "bin" / "node"
-MODULES = NODE_DIR / "node_modules"
+FIXTURES = [
+    {"match": {"userMessage": "add two and three", "hasToolResult": True}, "response": {"content": "it is five"}},
+    {"match": {"userMessage": "add two and three"},
+     "response": {"toolCalls": [{"name": "everything__get-sum", "arguments": {"a": 2, "b": 3}}]}},
+    {"match": {"userMessage": "who are you"}, "response": {"content": "a mock of some twenty characters and more, in chunks: ä ö ü 漢字 🙂"}},
+]
 
 
 def setUpModule():
-    if not NODE.exists():
-        raise AssertionError(f"the real peers are not in {NODE_DIR}: run tools/node-setup {BUILD}")
-
-
-def entry(package, name):
-    binaries = json.loads((MODULES / package / "package.json").read_text())["bin"]
-    return MODULES / package / (binaries if isinstance(binaries, str) else binaries[name])
-
-
-class Aimock:
-    FIXTURES = {"fixtures": [
-        {"match": {"userMessage": "add two and three", "hasToolResult": True}, "response": {"content": "it is five"}},
-        {"match": {"userMessage": "add two and three"},
-         "response": {"toolCalls": [{"name": "everything__get-sum", "arguments": {"a": 2, "b": 3}}]}},
-        {"match": {"userMessage": "who are you"}, "response": {"content": "a mock of some twenty characters and more, in chunks: ä ö ü 漢字 🙂"}},
-    ]}
-
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory()
-        path = pathlib.Path(self.folder.name) / "fixtures.json"
-        path.write_text(json.dumps(self.FIXTURES))
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([str(NODE), str(entry("@copilotkit/aimock", "llmock")), "-p", str(self.port), "-f", str(path), "--log-level", "warn"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(self.ready, seconds=20, what="aimock to listen")
-
-    def ready(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def get(self, path, method="GET", body=None):
-        request = urllib.request.Request(self.url + path, method=method, data=body and json.dumps(body).encode(), headers={"content-type": "application/json"})
-        return json.loads(urllib.request.urlopen(request, timeout=10).read() or b"null")
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        self.folder.cleanup()
+    need_peers()
 
 
 class OpenAi(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.mock = Aimock()
+        cls.mock = Aimock(FIXTURES)
         cls.d = Daemon("contexts: {persistence: false}\ncalls: {attempts: 2, retry_base: 5ms}\n"
                        f"providers:\n  Mock: {{plugin: openai, base_url: \"{cls.mock.url}/v1\"}}\nmcp_servers:\n"
                        f"  everything: {{command: [{NODE}, {entry('@modelcontextprotocol/server-everything', 'mcp-server-everything')}, stdio]}}\n")
@@ -83,7 +42,7 @@ class OpenAi(unittest.TestCase):
     def test_an_answer_streamed_and_whole(self):
         for stream in (True, False):
             r = self.c.call("chat.complete", user="u", stream=stream, messages=[{"role": "user", "content": "who are you"}])
-            self.assertEqual(r["text"], self.mock.FIXTURES["fixtures"][2]["response"]["content"], f"stream: {stream}")
+            self.assertEqual(r["text"], FIXTURES[2]["response"]["content"], f"stream: {stream}")
             self.assertEqual(r["stop"], "end_turn")
 
     def test_a_turn_with_a_real_tool_of_a_real_server(self):

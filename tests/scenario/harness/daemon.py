@@ -15,9 +15,11 @@ BIN = BUILD / "bin"
 SLOW = 5 if any((BUILD / "CMakeCache.txt").exists() and f"TDA_SANITIZE:STRING={s}" in (BUILD / "CMakeCache.txt").read_text()
                 for s in ("address", "thread")) else 1
 
+VENDORS = ("TDA_", "OPENAI_", "ANTHROPIC_", "AZURE_", "GEMINI_", "GOOGLE_", "AWS_", "FRIENDLI_", "OLLAMA_")
+
 
 def clean_env(extra=None):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("TDA_", "OPENAI_", "ANTHROPIC_"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(VENDORS)}
     env["TDA_PLUGIN_DIR"] = str(BUILD / "plugins")
     env["TDA_PLUGINS_STRICT_MODES"] = "false"  # a checkout may be writable by a group
     env["PATH"] = f"{BIN}:{env.get('PATH', '/usr/bin:/bin')}"
@@ -29,7 +31,7 @@ def clean_env(extra=None):
 class Daemon:
     """with Daemon(yaml) as d: d.client.call(...)"""
 
-    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True):
+    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True, under=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="tda-test-", dir="/tmp"))
         self.dir.chmod(0o700)
         self.url = f"ipc://{self.dir}/tda.sock"
@@ -38,7 +40,7 @@ class Daemon:
         text = yaml if "listen:" in yaml else "listen: [" + ", ".join(f'"{u}"' for u in listen) + "]\n" + yaml
         self.config.write_text(text)
         self.log = open(self.dir / "log", "w+b")
-        self.process = subprocess.Popen([str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*under, str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
                                         env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), **(env or {})}))
         self._client = None
@@ -84,16 +86,8 @@ class Daemon:
         return self.stats()["descriptors"]
 
     def rss(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def virtual(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmSize:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     def descendants(self):
         """Pids of all living children, the launcher's included."""

@@ -97,7 +97,7 @@ Test(agent, an_answer_is_put_together_from_its_events) {
     struct jw w;
     jw_init(&w, &out);
     jw_begin_object(&w);
-    answer_write(&a, &w);
+    answer_write(&a, TDA_STR("p/m"), &w);
     jw_end_object(&w);
     cr_assert(json_check(buf_str(&out), 0, NULL) == TDA_OK, "%.*s", STR_FMT(buf_str(&out)));
     cr_assert(str_has(buf_str(&out), TDA_STR("\"text\":\"Hello\"")));
@@ -136,6 +136,24 @@ static tda_status parse(const char *params, struct history *h, struct arena *are
     *h = (struct history){.arena = arena};
     cr_assert(json_parse(tda_str_of(params), 0, doc, e) == TDA_OK, "%s: %s", params, e->text);
     return history_from_params(h, json_root(*doc), e);
+}
+
+Test(agent, an_opaque_blob_goes_back_to_its_maker_only) {
+    static const char params[] = "{\"messages\":[{\"role\":\"assistant\",\"content\":["
+                                 "{\"type\":\"thinking\",\"text\":\"hm\",\"opaque\":\"mine==\",\"opaque_tag\":\"p/m\"},"
+                                 "{\"type\":\"thinking\",\"text\":\"hm\",\"opaque\":\"theirs\",\"opaque_tag\":\"p/other\"},"
+                                 "{\"type\":\"text\",\"text\":\"hm\",\"opaque\":\"nobody's\"}]}]}";
+    struct arena arena;
+    struct error e = {0};
+    struct json_doc *doc;
+    arena_init(&arena, 1 << 20);
+    struct history h = {.arena = &arena, .tag = TDA_STR("p/m")};
+    cr_assert(json_parse(tda_str_of(params), 0, &doc, &e) == TDA_OK);
+    cr_assert(history_from_params(&h, json_root(doc), &e) == TDA_OK, "%s", e.text);
+    cr_assert(tda_str_eq(h.msgs[0]->parts[0]->opaque, TDA_STR("mine==")));
+    cr_assert(!h.msgs[0]->parts[1]->opaque.p && !h.msgs[0]->parts[2]->opaque.p);
+    json_free(doc);
+    arena_fini(&arena);
 }
 
 Test(agent, conversations_are_checked) {

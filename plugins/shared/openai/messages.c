@@ -5,29 +5,7 @@
  *   ASSISTANT  role assistant: text as content, TOOL_USE as tool_calls; THINKING stays here, the service takes none back
  *   TOOL_RESULT (in USER messages)  role tool, text only. They must follow the calls at once, so in a run of USER messages all
  * results come first; images of results follow in a user message. */
-#include "openai.h"
-
-static const struct tda_json_api *json(void) {
-    return openai_json;
-}
-
-struct out {
-    tda_json_writer *w;
-    tda_status status; /* the first failure */
-};
-
-static void put_str(tda_json_writer *w, tda_str key, tda_str value) {
-    json()->put_key(w, key);
-    json()->put_str(w, value.p ? value : TDA_STR(""));
-}
-
-static bool is_text(const struct tda_part *p) {
-    return (p->kind == TDA_PART_TEXT || p->kind == TDA_PART_JSON) && p->text.n > 0;
-}
-
-static bool is_image(const struct tda_part *p) {
-    return p->kind == TDA_PART_IMAGE && (p->url.n || p->data.n);
-}
+#include "wire.h"
 
 static void begin_message(struct out *o, tda_str role) {
     json()->begin_object(o->w);
@@ -43,10 +21,10 @@ static void put_text_part(struct out *o, tda_str text) {
     json()->end_object(o->w);
 }
 
-static void put_image_url(struct out *o, const struct tda_part *p) {
+void image_url_write(struct out *o, tda_str key, const struct tda_part *p) {
     struct text url = {0};
     if (p->url.n) {
-        put_str(o->w, TDA_STR("url"), p->url);
+        put_str(o->w, key, p->url);
         return;
     }
     text_add_z(&url, "data:", REQUEST_MAX);
@@ -54,7 +32,7 @@ static void put_image_url(struct out *o, const struct tda_part *p) {
     text_add_z(&url, ";base64,", REQUEST_MAX);
     text_add(&url, p->data, REQUEST_MAX);
     if (url.status && !o->status) o->status = url.status;
-    put_str(o->w, TDA_STR("url"), text_str(&url));
+    put_str(o->w, key, text_str(&url));
     text_fini(&url);
 }
 
@@ -63,7 +41,7 @@ static void put_image_part(struct out *o, const struct tda_part *p) {
     put_str(o->w, TDA_STR("type"), TDA_STR("image_url"));
     json()->put_key(o->w, TDA_STR("image_url"));
     json()->begin_object(o->w);
-    put_image_url(o, p);
+    image_url_write(o, TDA_STR("url"), p);
     json()->end_object(o->w);
     json()->end_object(o->w);
 }
@@ -73,11 +51,11 @@ static void put_content(struct out *o, const struct tda_msg *m, bool images) {
     uint32_t texts = 0, pictures = 0;
     tda_str only = {"", 0};
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        if (is_text(m->parts[i])) {
+        if (part_is_text(m->parts[i])) {
             texts++;
             only = m->parts[i]->text;
         }
-        pictures += images && is_image(m->parts[i]);
+        pictures += images && part_is_image(m->parts[i]);
     }
     json()->put_key(o->w, TDA_STR("content"));
     if (texts <= 1 && pictures == 0) {
@@ -86,19 +64,22 @@ static void put_content(struct out *o, const struct tda_msg *m, bool images) {
     }
     json()->begin_array(o->w);
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        if (is_text(m->parts[i])) put_text_part(o, m->parts[i]->text);
-        if (images && is_image(m->parts[i])) put_image_part(o, m->parts[i]);
+        if (part_is_text(m->parts[i])) put_text_part(o, m->parts[i]->text);
+        if (images && part_is_image(m->parts[i])) put_image_part(o, m->parts[i]);
     }
     json()->end_array(o->w);
 }
 
 /* ---- system, assistant ---- */
 
+bool model_reasons(tda_str model) {
+    bool o_series = model.n >= 2 && model.p[0] == 'o' && model.p[1] >= '1' && model.p[1] <= '9';
+    return o_series || (model.n >= 5 && memcmp(model.p, "gpt-5", 5) == 0);
+}
+
 /* OpenAI's reasoning models call it developer. Others, and the servers that follow OpenAI, know system. */
 static tda_str system_role(const struct call *c, tda_str model) {
-    bool o_series = model.n >= 2 && model.p[0] == 'o' && model.p[1] >= '1' && model.p[1] <= '9';
-    bool gpt_5 = model.n >= 5 && memcmp(model.p, "gpt-5", 5) == 0;
-    return c->is_openai && (o_series || gpt_5) ? TDA_STR("developer") : TDA_STR("system");
+    return c->is_openai && model_reasons(model) ? TDA_STR("developer") : TDA_STR("system");
 }
 
 static void put_system(struct out *o, const struct tda_msg *m, tda_str role) {
@@ -122,7 +103,7 @@ static void put_tool_call(struct out *o, const struct tda_part *p) {
 static void put_assistant(struct out *o, const struct tda_msg *m) {
     bool text = false, calls = false;
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        text = text || is_text(m->parts[i]);
+        text = text || part_is_text(m->parts[i]);
         calls = calls || m->parts[i]->kind == TDA_PART_TOOL_USE;
     }
     if (!text && !calls) return; /* nothing but thinking: the service refuses an empty message */
@@ -146,25 +127,29 @@ static void put_assistant(struct out *o, const struct tda_msg *m) {
 /* ---- user, tool results ---- */
 
 /* There is no field for "the tool failed": the text says it. */
-static void put_result(struct out *o, const struct tda_part *result) {
+void result_text_write(struct out *o, tda_str key, const struct tda_part *result) {
     struct text all = {0};
     uint32_t texts = 0, images = 0;
     if (result->is_error) text_add_z(&all, "Error: ", REQUEST_MAX);
     for (uint32_t i = 0; i < result->n_parts; i++) {
         const struct tda_part *p = result->parts[i];
-        images += is_image(p);
-        if (!is_text(p)) continue;
+        images += part_is_image(p);
+        if (!part_is_text(p)) continue;
         if (texts++) text_add_z(&all, "\n", REQUEST_MAX);
         text_add(&all, p->text, REQUEST_MAX);
     }
     if (!texts && images) text_add_z(&all, "(an image, in the next message)", REQUEST_MAX);
     if (!texts && !images && result->is_error) text_add_z(&all, "the tool failed without saying why", REQUEST_MAX);
     if (all.status && !o->status) o->status = all.status;
+    put_str(o->w, key, text_str(&all));
+    text_fini(&all);
+}
+
+static void put_result(struct out *o, const struct tda_part *result) {
     begin_message(o, TDA_STR("tool"));
     put_str(o->w, TDA_STR("tool_call_id"), result->id);
-    put_str(o->w, TDA_STR("content"), text_str(&all));
+    result_text_write(o, TDA_STR("content"), result);
     json()->end_object(o->w);
-    text_fini(&all);
 }
 
 static void put_results(struct out *o, const struct tda_msg *m) {
@@ -174,7 +159,7 @@ static void put_results(struct out *o, const struct tda_msg *m) {
 
 static uint32_t images_of(const struct tda_part *result) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < result->n_parts; i++) n += is_image(result->parts[i]);
+    for (uint32_t i = 0; i < result->n_parts; i++) n += part_is_image(result->parts[i]);
     return n;
 }
 
@@ -189,7 +174,7 @@ static void put_result_images(struct out *o, const struct tda_part *result) {
     put_text_part(o, text_str(&what));
     text_fini(&what);
     for (uint32_t i = 0; i < result->n_parts; i++)
-        if (is_image(result->parts[i])) put_image_part(o, result->parts[i]);
+        if (part_is_image(result->parts[i])) put_image_part(o, result->parts[i]);
     json()->end_array(o->w);
     json()->end_object(o->w);
 }
@@ -200,7 +185,7 @@ static void put_user(struct out *o, const struct tda_msg *m) {
         const struct tda_part *p = m->parts[i];
         results = results || p->kind == TDA_PART_TOOL_RESULT;
         if (p->kind == TDA_PART_TOOL_RESULT && images_of(p)) put_result_images(o, p);
-        own = own || is_text(p) || is_image(p);
+        own = own || part_is_text(p) || part_is_image(p);
     }
     if (!own && results) return;
     begin_message(o, TDA_STR("user"));

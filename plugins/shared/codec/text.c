@@ -1,6 +1,7 @@
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "openai.h"
+#include "codec.h"
 
 static bool reserve(struct text *t, size_t n) {
     if (n <= t->cap) return true;
@@ -29,6 +30,19 @@ void text_add(struct text *t, tda_str s, size_t max) {
 
 void text_add_z(struct text *t, const char *s, size_t max) {
     text_add(t, tda_str_of(s), max);
+}
+
+void text_add_step(struct text *url, tda_str name) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (size_t i = 0; i < name.n; i++) {
+        char code[4];
+        if (name.p[i] && strchr(plain, name.p[i])) {
+            text_add(url, (tda_str){name.p + i, 1}, URL_MAX);
+        } else {
+            snprintf(code, sizeof code, "%%%02X", (unsigned)(unsigned char)name.p[i]);
+            text_add_z(url, code, URL_MAX);
+        }
+    }
 }
 
 tda_str text_str(const struct text *t) {
@@ -84,4 +98,15 @@ bool text_has_nocase(tda_str s, const char *part) {
 
 bool text_equal_nocase(tda_str s, const char *word) {
     return s.n == strlen(word) && same(s.p, word, s.n);
+}
+
+bool text_number(tda_str s, double *ret) {
+    char text[32];
+    if (s.n == 0 || s.n >= sizeof text) return false;
+    for (size_t i = 0; i < s.n; i++)
+        if ((s.p[i] < '0' || s.p[i] > '9') && s.p[i] != '.') return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = 0;
+    *ret = strtod(text, NULL);
+    return true;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "openai.h"
+#include "codec.h"
 
 struct held {
     struct held *next;
@@ -16,7 +16,7 @@ struct held {
 
 /* ---- the end ---- */
 
-static void say_finish(struct call *c) {
+static void say_finish(struct codec *c) {
     if (c->finished) return;
     c->finished = true;
     struct tda_result r = {.size = sizeof r, .cls = c->fault.cls, .retry_ms = c->fault.retry_ms};
@@ -24,18 +24,18 @@ static void say_finish(struct call *c) {
     if (c->fault.code[0]) r.code = tda_str_of(c->fault.code);
     if (c->fault.text[0]) r.text = tda_str_of(c->fault.text);
     if (c->request_id[0]) r.request_id = tda_str_of(c->request_id);
-    openai_host->finish(c->handle, &r);
+    codec_host->finish(c->handle, &r);
 }
 
-void call_end(struct call *c) {
+void call_end(struct codec *c) {
     if (c->over) return;
     c->over = true;
-    if (c->flow) openai_host->flow_abort(c->handle, c->flow);
+    if (c->flow) codec_host->flow_abort(c->handle, c->flow);
     c->flow = 0;
     if (!c->held) say_finish(c);
 }
 
-void call_fail(struct call *c, uint32_t cls, const char *fmt, ...) {
+void call_fail(struct codec *c, uint32_t cls, const char *fmt, ...) {
     if (c->over) return;
     va_list args;
     c->fault = (struct fault){.cls = cls, .retry_ms = -1, .http_status = c->reply.status};
@@ -45,11 +45,11 @@ void call_fail(struct call *c, uint32_t cls, const char *fmt, ...) {
     call_end(c);
 }
 
-void call_fail_memory(struct call *c) {
-    call_fail(c, TDA_C_INTERNAL, "out of memory in the openai plugin");
+void call_fail_memory(struct codec *c) {
+    call_fail(c, TDA_C_INTERNAL, "out of memory in the %s plugin", c->ops->name);
 }
 
-void call_succeed(struct call *c) {
+void call_succeed(struct codec *c) {
     if (c->over) return;
     c->fault = (struct fault){.cls = TDA_C_OK, .retry_ms = -1, .http_status = c->reply.status};
     call_end(c);
@@ -65,7 +65,7 @@ static tda_str keep(char **at, tda_str s) {
     return copy;
 }
 
-static void drop_held(struct call *c) {
+static void drop_held(struct codec *c) {
     while (c->held) {
         struct held *h = c->held;
         c->held = h->next;
@@ -75,7 +75,7 @@ static void drop_held(struct call *c) {
     c->held_bytes = 0;
 }
 
-static void hold(struct call *c, const struct tda_event *e) {
+static void hold(struct codec *c, const struct tda_event *e) {
     size_t n = e->id.n + e->name.n + e->text.n + e->raw.n;
     struct held *h = n <= HELD_MAX - c->held_bytes ? malloc(sizeof *h + n) : NULL;
     if (!h) {
@@ -105,29 +105,29 @@ static void hold(struct call *c, const struct tda_event *e) {
     c->held_bytes += n;
 }
 
-static void refused(struct call *c, tda_status s) {
+static void refused(struct codec *c, tda_status s) {
     drop_held(c);
     c->over = c->finished; /* an end that waited behind them is not true any more */
     call_fail(c, TDA_C_INTERNAL, "the host took no more events of the answer (status %d)", (int)s);
 }
 
-void out_event(struct call *c, const struct tda_event *e) {
+void out_event(struct codec *c, const struct tda_event *e) {
     if (c->over) return;
     if (c->held) {
         hold(c, e);
         return;
     }
-    tda_status s = openai_host->emit(c->handle, e);
+    tda_status s = codec_host->emit(c->handle, e);
     if (s == TDA_E_AGAIN)
         hold(c, e);
     else if (s)
         refused(c, s);
 }
 
-void out_flush(struct call *c) {
+void out_flush(struct codec *c) {
     while (c->held) {
         struct held *h = c->held;
-        tda_status s = openai_host->emit(c->handle, &h->event);
+        tda_status s = codec_host->emit(c->handle, &h->event);
         if (s == TDA_E_AGAIN) return;
         c->held = h->next;
         c->held_bytes -= h->size;
@@ -138,6 +138,6 @@ void out_flush(struct call *c) {
     if (c->over) say_finish(c);
 }
 
-void out_fini(struct call *c) {
+void out_fini(struct codec *c) {
     drop_held(c);
 }
