@@ -175,7 +175,12 @@ static void list(struct toolbox *t) {
 static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
     struct toolbox *t = arg;
     t->opening = false;
+    timer_stop(t->work->loop, &t->timer); /* the listing has a deadline of its own, and must not be abandoned under way */
     t->work->meta.upstream_ns += clock_now_ns() - t->opened_ns; /* a server that starts */
+    if (t->cancelled) {
+        fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+        return;
+    }
     if (r->cls != TDA_C_OK) {
         struct error e;
         error_from_result(&e, r, t->who);

@@ -158,6 +158,10 @@ static void on_model_done(struct model_call *m, const struct error *e) {
         turn_succeed(t, NULL);
         return;
     }
+    if (t->cancelled) { /* it came while this answer was on its way */
+        turn_fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+        return;
+    }
     if (t->step >= t->max_steps) {
         turn_succeed(t, "step_limit");
         return;

@@ -18,7 +18,8 @@ struct slot {
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
     struct slot *slots;
-    size_t cap, n; /* cap: a power of two */
+    size_t cap, n;       /* cap: a power of two */
+    uint64_t gone_epoch; /* the highest of a context that is gone */
     struct context *oldest, *newest;
 };
 
@@ -147,6 +148,7 @@ static void table_remove(struct shard *sh, struct slot *s) {
 /* Off the table and the list; the caller frees it outside of the lock. */
 static struct context *take_out(struct map *m, struct shard *sh, struct slot *s) {
     struct context *c = s->context;
+    if (c->snapshot->epoch > sh->gone_epoch) sh->gone_epoch = c->snapshot->epoch;
     table_remove(sh, s);
     list_remove(sh, c);
     atomic_fetch_sub_explicit(&m->count, 1, memory_order_relaxed);
@@ -208,8 +210,9 @@ tda_status map_put(struct map *m, struct snapshot *next, uint64_t expect_epoch, 
     if (expect_epoch != UINT64_MAX && expect_epoch != epoch) {
         status = TDA_E_CONFLICT;
     } else {
-        /* A deleted user who comes back starts above what readers of the old one may still hold. */
-        next->epoch = (epoch > next->epoch ? epoch : next->epoch) + 1;
+        /* A deleted user who comes back starts above what readers and writers of the old one may still hold. */
+        uint64_t before_it = s ? epoch : sh->gone_epoch;
+        next->epoch = (before_it > next->epoch ? before_it : next->epoch) + 1;
         if (ret_epoch) *ret_epoch = next->epoch;
         if (s) {
             before = s->context->snapshot;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +21,20 @@ static ssize_t read_file(const char *path, char *out, size_t size) {
     return (ssize_t)n;
 }
 
-static bool carries(pid_t pid, const char *mark) {
+/* The last counts: the launcher adds its own behind what was asked for. */
+static bool mark_of(pid_t pid, uint64_t *ret_id) {
     static char environ_text[ENVIRON_MAX];
+    static const char name[] = "TDA_CHILD=";
     char path[64];
+    bool found = false;
     snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     ssize_t n = read_file(path, environ_text, sizeof environ_text);
-    for (ssize_t i = 0; i < n; i += (ssize_t)strlen(environ_text + i) + 1)
-        if (strcmp(environ_text + i, mark) == 0) return true;
-    return false;
+    for (ssize_t i = 0; i < n; i += (ssize_t)strlen(environ_text + i) + 1) {
+        if (strncmp(environ_text + i, name, sizeof name - 1) != 0) continue;
+        *ret_id = strtoull(environ_text + i + sizeof name - 1, NULL, 10);
+        found = true;
+    }
+    return found;
 }
 
 /* fn for each direct child; their number. Single-threaded, so /proc/self/task/TID has them all. */
@@ -54,14 +59,28 @@ static void kill_one(pid_t pid) {
     kill(pid, SIGKILL);
 }
 
-static void kill_if_marked(pid_t pid, const void *mark) {
-    if (carries(pid, mark)) kill_one(pid);
+static void kill_if_marked(pid_t pid, const void *arg) {
+    const uint64_t *id = arg;
+    uint64_t its;
+    if (mark_of(pid, &its) && its == *id) kill_one(pid);
 }
 
 void kill_marked(uint64_t id) {
-    char mark[40];
-    snprintf(mark, sizeof mark, "TDA_CHILD=%llu", (unsigned long long)id);
-    each_child(kill_if_marked, mark);
+    each_child(kill_if_marked, &id);
+}
+
+struct known {
+    bool (*fn)(pid_t pid, uint64_t id);
+};
+
+static void kill_if_stray(pid_t pid, const void *arg) {
+    const struct known *known = arg;
+    uint64_t id;
+    if (mark_of(pid, &id) && !known->fn(pid, id)) kill_one(pid);
+}
+
+void kill_strays(bool (*known)(pid_t pid, uint64_t id)) {
+    each_child(kill_if_stray, &(struct known){known});
 }
 
 static void kill_any(pid_t pid, const void *arg) {

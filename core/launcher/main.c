@@ -143,24 +143,42 @@ static bool take_order(void) {
 
 /* ---- the end of one ---- */
 
+/* By pid too: one that was forked just now has the launcher's own environment until it becomes its program. */
+static bool is_known(pid_t pid, uint64_t id) {
+    for (struct child *c = children; c; c = c->next)
+        if (c->pid == pid || c->id == id) return true;
+    return false;
+}
+
+/* The group does not exist before the child's setsid. */
+static void signal_child(const struct child *c, int sig) {
+    if (kill(-c->pid, sig)) kill(c->pid, sig);
+}
+
+static void child_ended(struct child **link, int status) {
+    struct child *c = *link;
+    struct control_news news = {CONTROL_EXITED, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
+    kill(-c->pid, SIGKILL);
+    if (c->control >= 0) {
+        (void)!send(c->control, &news, sizeof news, MSG_NOSIGNAL | MSG_DONTWAIT);
+        close(c->control);
+    }
+    *link = c->next;
+    n_children--;
+    free(c);
+}
+
+/* What a child leaves behind comes to us when it ends, and what that leaves behind when that has ended, and so on: after each end,
+ * an orphan's too, those are killed whose child is gone. */
 static void reap(void) {
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    bool ended = false;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; ended = true) {
         struct child **link = &children;
         while (*link && (*link)->pid != pid) link = &(*link)->next;
-        struct child *c = *link;
-        if (!c) continue; /* an orphan that came to us */
-        struct control_news news = {CONTROL_EXITED, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
-        kill(-pid, SIGKILL);
-        kill_marked(c->id);
-        if (c->control >= 0) {
-            (void)!send(c->control, &news, sizeof news, MSG_NOSIGNAL | MSG_DONTWAIT);
-            close(c->control);
-        }
-        *link = c->next;
-        n_children--;
-        free(c);
+        if (*link) child_ended(link, status);
     }
+    if (ended) kill_strays(is_known);
 }
 
 static void take_signal(struct child *c) {
@@ -168,12 +186,12 @@ static void take_signal(struct child *c) {
     ssize_t n = recv(c->control, &s, sizeof s, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n == sizeof s && s.signal > 0 && s.signal < NSIG) {
-        kill(-c->pid, s.signal);
+        signal_child(c, s.signal);
         return;
     }
     close(c->control); /* its owner let go */
     c->control = -1;
-    kill(-c->pid, SIGKILL);
+    signal_child(c, SIGKILL);
     kill_marked(c->id);
 }
 

@@ -241,11 +241,14 @@ static void count_start(struct call *c) {
     c->started = true;
 }
 
-static tda_status start_failed(struct call *c, tda_status s, struct error *e) {
+/* It has been handed out already, for what the plugin emits while it starts: taken back. */
+static tda_status start_failed(struct call *c, tda_status s, struct call **ret_call, struct error *e) {
+    *ret_call = NULL;
     log_error("a plugin could not start a call", LOG_Z("plugin", c->owner.plugin->loaded.note.id), LOG_Z("reason", status_text(s)));
     error_set(e, TDA_E_INTERNAL, "plugin_failed", "plugin %s could not start the call: %s", c->owner.plugin->loaded.note.id,
               status_text(s));
     owner_quiet(&c->owner);
+    if (!c->queued) free_call(c);
     return TDA_E_INTERNAL;
 }
 
@@ -270,9 +273,7 @@ tda_status provider_call(const struct call_spec *spec, const struct tda_request 
         check_alive(c);
         return TDA_OK;
     }
-    s = start_failed(c, s, e);
-    if (!c->queued) free_call(c);
-    return s;
+    return start_failed(c, s, ret_call, e);
 }
 
 tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const struct tda_adapter_request *request,
@@ -298,7 +299,5 @@ tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const s
         count_start(c);
         return TDA_OK;
     }
-    s = start_failed(c, s, e);
-    if (!c->queued) free_call(c);
-    return s;
+    return start_failed(c, s, ret_call, e);
 }

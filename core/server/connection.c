@@ -60,6 +60,9 @@ static void write_on(struct connection *c);
 static void unref(struct connection *c) {
     struct server *s = c->server;
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1) return;
+    pthread_mutex_lock(&s->lock); /* off the list first: who stops all goes along it */
+    LIST_REMOVE(c, entry);
+    pthread_mutex_unlock(&s->lock);
     nng_stream_free(c->stream);
     nng_aio_reap(c->recv_aio); /* this may be a callback of theirs */
     nng_aio_reap(c->send_aio);
@@ -67,12 +70,11 @@ static void unref(struct connection *c) {
     buf_fini(&c->pending);
     buf_fini(&c->writing);
     pthread_mutex_destroy(&c->lock);
+    free(c);
     pthread_mutex_lock(&s->lock);
-    LIST_REMOVE(c, entry);
     s->alive--;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    free(c);
 }
 
 static void ref(struct connection *c) {
@@ -228,16 +230,26 @@ static enum go may_go_on(struct connection *c) {
         go = GO_END;
     else if (!c->discard && (c->closing || !has_room(c)))
         go = GO_REST;
-    c->paused = go == GO_REST;
     pthread_mutex_unlock(&c->lock);
     return go;
+}
+
+/* The reading chain's last touch of the connection before it is woken, which may be at once and on another thread. False: there is
+ * room again already. */
+static bool rest(struct connection *c) {
+    pthread_mutex_lock(&c->lock);
+    c->paused = !c->dead && (c->closing || !has_room(c));
+    bool paused = c->paused;
+    pthread_mutex_unlock(&c->lock);
+    return paused;
 }
 
 static void begin_discard(struct connection *c, const struct sp_item *item, size_t arrived) {
     unsigned char head[SP_HEAD_MAX];
     pthread_mutex_lock(&c->lock);
     c->closing = true;
-    c->discard = item->claimed - (arrived - sp_head(&c->sp, 0, head));
+    size_t here = arrived - sp_head(&c->sp, 0, head); /* with a small limit, the next message may have come along */
+    c->discard = item->claimed > here ? item->claimed - here : 0;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -285,13 +297,29 @@ static void recv_done(void *arg) {
     read_on(c);
 }
 
+/* Under the lock, because nng never ends what is begun on a stream that is closed already. False: it is. */
+static bool start_read(struct connection *c, size_t want) {
+    int64_t left = c->deadline_ns ? (c->deadline_ns - clock_now_ns()) / NS_PER_MS : -1;
+    nng_iov iov = {c->in.p + c->in.n, want};
+    pthread_mutex_lock(&c->lock);
+    bool dead = c->dead;
+    if (!dead) {
+        nng_aio_set_iov(c->recv_aio, 1, &iov);
+        nng_aio_set_timeout(c->recv_aio, !c->deadline_ns ? NNG_DURATION_INFINITE : left > 0 ? (nng_duration)left : 1);
+        nng_stream_recv(c->stream, c->recv_aio);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return !dead;
+}
+
 static void read_on(struct connection *c) {
-    enum go go = take_frames(c);
+    enum go go;
+    while ((go = take_frames(c)) == GO_REST)
+        if (rest(c)) return; /* until wake_reader; c may be gone */
     if (go == GO_END) {
         reading_ends(c);
         return;
     }
-    if (go == GO_REST) return; /* until wake_reader */
     set_deadline(c, 0);
     size_t want = c->in.n ? READ_MORE : READ_FIRST;
     if (!c->in.n && c->in.cap > KEEP_BUFFER) buf_fini(&c->in);
@@ -299,11 +327,7 @@ static void read_on(struct connection *c) {
         reading_ends(c);
         return;
     }
-    int64_t left = c->deadline_ns ? (c->deadline_ns - clock_now_ns()) / NS_PER_MS : -1;
-    nng_iov iov = {c->in.p + c->in.n, want};
-    nng_aio_set_iov(c->recv_aio, 1, &iov);
-    nng_aio_set_timeout(c->recv_aio, !c->deadline_ns ? NNG_DURATION_INFINITE : left > 0 ? (nng_duration)left : 1);
-    nng_stream_recv(c->stream, c->recv_aio);
+    if (!start_read(c, want)) reading_ends(c);
 }
 
 /* ---- beginning and end ---- */

@@ -119,8 +119,11 @@ tda_status listener_open(struct server *s, const char *url, struct error *e) {
     else
         status = name_port(l);
     if (status || (l->is_ipc && !l->path)) return cannot(e, TDA_E_NOMEM, url, "out of memory");
-    nng_stream_listener_accept(l->nng, l->aio);
     return TDA_OK;
+}
+
+void listener_begin(struct listener *l) {
+    nng_stream_listener_accept(l->nng, l->aio);
 }
 
 void listener_close(struct listener *l) {

@@ -18,7 +18,7 @@ tda_status server_start(const struct config *c, const struct server_ops *ops, vo
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&s->lock, NULL);
-    *ret = s; /* requests may come before this returns */
+    *ret = s; /* requests may come before this returns, and ask for the urls: those are known by then */
     for (char **url = c->listen; *url && !status; url++) status = listener_open(s, *url, e);
     if (status) {
         *ret = NULL;
@@ -27,6 +27,7 @@ tda_status server_start(const struct config *c, const struct server_ops *ops, vo
         return status;
     }
     for (size_t i = 0; i < s->n_listeners; i++) s->urls[i] = s->listeners[i].url;
+    for (size_t i = 0; i < s->n_listeners; i++) listener_begin(&s->listeners[i]);
     return TDA_OK;
 }
 

@@ -44,6 +44,7 @@ struct server {
 
 /* listener.c */
 tda_status listener_open(struct server *s, const char *url, struct error *e);
+void listener_begin(struct listener *l); /* to accept: until then who connects waits */
 void listener_close(struct listener *l); /* no callback of it runs afterwards */
 
 /* connection.c */

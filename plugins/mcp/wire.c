@@ -76,10 +76,18 @@ tda_status wire_answer(struct session *s, tda_json id, int64_t error_code, const
     return finish_message(s, w);
 }
 
+/* Line by line, as they came: the host takes no more at once than one line may have. */
 tda_status wire_flush(struct session *s) {
-    if (!s->queue_n) return TDA_OK;
-    tda_str waiting = {s->queue, s->queue_n};
-    tda_status status = mcp_host->flow_send(s->conn, s->flow, waiting);
+    size_t sent = 0;
+    tda_status status = TDA_OK;
+    while (!status && sent < s->queue_n) {
+        const char *line = s->queue + sent, *end = (const char *)memchr(line, '\n', s->queue_n - sent);
+        tda_str whole = {line, end ? (size_t)(end - line) + 1 : s->queue_n - sent};
+        status = mcp_host->flow_send(s->conn, s->flow, whole);
+        if (!status) sent += whole.n;
+    }
+    if (sent) memmove(s->queue, s->queue + sent, s->queue_n - sent);
+    s->queue_n -= sent;
     if (status == TDA_E_AGAIN) return TDA_OK;
     free(s->queue);
     s->queue = NULL;

@@ -161,6 +161,14 @@ class Broken(Folder):
             self.assertEqual({a.kind for a in answers}, {"plugin_failed"}, define)
             self.assertEqual(stats["started"], stats["dropped"], define)
 
+    def test_an_adapter_that_cannot_start_a_call(self):
+        path = self.build("adapter", "ADAPTER")
+        with Daemon(f"contexts: {{persistence: false}}\nplugins: {{load: [offline, {path}], strict_modes: false}}\n"
+                    "mcp_servers: {s: {adapter: broken, command: [none]}}\n") as d:
+            d.client.call("configure", user="u", provider="offline", model="offline-1", mcp_server={"name": "s"})
+            for _ in range(3):
+                self.assertEqual(d.client.error("tools.call", user="u", name="tool").kind, "plugin_failed")
+
     def test_stale_handles_are_answers(self):
         answers, stats = self.ask()
         self.assertEqual(answers, ["all answers right"] * 3)

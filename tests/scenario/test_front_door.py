@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness.client import HANDSHAKE_REQ, Client, connect, frame
+from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, Client, connect, frame
 from harness.daemon import SLOW, Daemon, until
 from harness.upstream import Upstream
 
@@ -65,6 +65,19 @@ class Messages(unittest.TestCase):
             reply = json.loads(c.raw(b"a" * (20 << 20)))
             self.assertEqual(reply["error"]["data"]["kind"], "message_too_large", reply)
             self.assertEqual(Client(url).call("host.ping"), {"pong": True})
+
+    def test_a_small_limit_and_the_next_message_in_the_same_burst(self):
+        with Daemon("limits: {message_bytes: 1KiB, handshake_timeout: 60s}\n") as d:
+            s = connect(d.url)
+            s.sendall(HANDSHAKE_REQ)
+            self.assertEqual(s.recv(8, socket.MSG_WAITALL), HANDSHAKE_REP)
+            s.sendall(frame(d.url, struct.pack(">I", 0x80000001) + b" " * 2000) + frame(d.url, struct.pack(">I", 0x80000002) + b" " * 500))
+            s.settimeout(5 * SLOW)
+            reply = b""
+            while piece := s.recv(4096):
+                reply += piece
+            self.assertIn(b"message_too_large", reply)
+            s.close()
 
     def test_many_in_flight_on_one_connection(self):
         c = self.d.connect()

@@ -11,7 +11,8 @@ import unittest
 from harness.daemon import SLOW, Daemon, alive, until
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
-MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof", "pings", "rubbish", "init_rubbish", "init_big_line", "init_hangs", "dies")
+MODES = ("normal", "big_line", "ignores_term", "double_fork", "sessions", "noisy", "slow_eof", "pings", "rubbish", "init_rubbish", "init_big_line", "init_hangs",
+         "list_hangs", "dies")
 
 
 class Servers(unittest.TestCase):
@@ -61,6 +62,16 @@ class Servers(unittest.TestCase):
         asked = {m["id"] for m in self.received("normal") if m.get("params", {}).get("name") == "never"}
         self.assertEqual([m["params"]["requestId"] for m in self.received("normal") if m.get("method") == "notifications/cancelled"], list(asked))
 
+    def test_a_listing_has_the_deadline_of_its_request(self):
+        """Both deadlines fall on the same instant: the request's and that of the call which lists the tools."""
+        for i in range(3):
+            begin = time.monotonic()
+            e = self.c.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "list_hangs"}, deadline_ms=1000 * SLOW)
+            self.assertEqual(e.kind, "timeout")
+            self.assertLess(time.monotonic() - begin, 2 * SLOW)
+        self.configure("a", "normal")
+        until(lambda: self.c.call("host.stats")["calls"]["started"] == self.c.call("host.stats")["calls"]["dropped"], what="a drop for each start")
+
     def test_a_server_that_dies_is_started_again(self):
         self.configure("a", "normal")
         first = self.whoami("a")["pid"]
@@ -104,9 +115,11 @@ class Servers(unittest.TestCase):
         self.assertLess(self.d.rss(), (200 << 20) * SLOW)
 
     def test_what_does_not_want_to_go_is_killed(self):
-        for mode in ("ignores_term", "double_fork", "slow_eof"):
+        for mode in ("ignores_term", "double_fork", "sessions", "slow_eof"):
             before = set(self.d.descendants())
             self.configure("a", mode)
+            if mode == "sessions":
+                until(lambda: len(set(self.d.descendants()) - before) >= 5, what="the processes that it starts")
             family = set(self.d.descendants()) - before
             self.assertTrue(family)
             self.c.call("context.delete", user="a")
@@ -142,6 +155,15 @@ class Servers(unittest.TestCase):
         os.kill(launcher[0], 9)
         until(lambda: not alive(pid), what="the child's end")
         self.assertNotEqual(self.whoami("a")["pid"], pid)
+
+    def test_a_server_that_reads_late_gets_everything(self):
+        """More waits for it than one line may have: it is handed over line by line."""
+        with Daemon("contexts: {persistence: false}\nmcp: {max_line: 64KiB}\nmcp_servers:\n"
+                    f"  s: {{command: [{sys.executable}, {SERVER}, reads_late]}}\n") as d:
+            d.client.call("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "s"})
+            texts = [f"{i}".ljust(30000, "x") for i in range(60)]
+            slots = [d.client.begin("tools.call", user="a", name="echo", arguments={"text": t}) for t in texts]
+            self.assertEqual([d.client.end(s)["content"][0]["text"] for s in slots], texts)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ TDA_PLUGIN_NOTE("id broken\nversion 1\n");
 TDA_PLUGIN_NOTE("id broken\nversion 1\nprovides tda.provider/1\nneeds tda.telepathy/1\n");
 #elif defined(UNKNOWN_INTERFACE)
 TDA_PLUGIN_NOTE("id broken\nversion 1\nprovides tda.oracle/1\n");
+#elif defined(ADAPTER)
+TDA_PLUGIN_NOTE("id broken\nversion 1\nprovides tda.adapter/1\n");
 #elif !defined(NO_NOTE)
 TDA_PLUGIN_NOTE("id broken\nversion 1\nprovides tda.provider/1\n");
 #endif
@@ -37,6 +39,42 @@ static tda_status say(tda_call call, const char *text) {
     event.text = tda_str_of(text);
     return host->emit(call, &event);
 }
+
+#if defined(ADAPTER)
+/* Ready at once, one tool, whose calls cannot be started. */
+static tda_status connect_server(void *self, tda_conn conn, const struct tda_server *server) {
+    struct tda_conn_event event;
+    (void)self, (void)server;
+    memset(&event, 0, sizeof event);
+    event.size = sizeof event;
+    event.kind = TDA_CONN_READY;
+    return host->conn_event(conn, &event);
+}
+
+static void conn_flow(void *self, tda_conn conn, const struct tda_flow_event *event) {
+    (void)self, (void)conn, (void)event;
+}
+
+static void conn_close(void *self, tda_conn conn) {
+    (void)self, (void)conn;
+}
+
+static tda_status start_tool(void *self, tda_conn conn, tda_call call, const struct tda_adapter_request *request) {
+    struct tda_event event;
+    (void)self, (void)conn;
+    if (request->op == TDA_AOP_CALL_TOOL) return TDA_E_NOMEM;
+    memset(&event, 0, sizeof event);
+    event.size = sizeof event;
+    event.kind = TDA_EV_ITEM;
+    event.name = TDA_STR("tool");
+    host->emit(call, &event);
+    finish(call);
+    return TDA_OK;
+}
+
+static const struct tda_adapter adapter = {sizeof adapter, 0,    0,          0,    NULL, NULL, connect_server, conn_flow, NULL,
+                                           conn_close,     NULL, start_tool, NULL, NULL, NULL};
+#endif
 
 static tda_call old_call;
 
@@ -105,6 +143,8 @@ static const void *find_interface(tda_str id) {
 #if defined(NO_TABLE)
     (void)id;
     return NULL;
+#elif defined(ADAPTER)
+    return tda_str_eq(id, TDA_STR(TDA_ADAPTER_ID)) ? &adapter : NULL;
 #else
     return tda_str_eq(id, TDA_STR(TDA_PROVIDER_ID)) ? &provider : NULL;
 #endif

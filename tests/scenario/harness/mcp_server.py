@@ -13,6 +13,7 @@ import time
 MODE = sys.argv[1] if len(sys.argv) > 1 else "normal"
 NAME = os.environ.get("MCP_NAME", "fake")
 count = 0
+late = []
 lock = threading.Lock()
 
 
@@ -109,6 +110,9 @@ def handle(request):
     elif method == "tools/list":
         listing(request)
     elif method == "tools/call":
+        if MODE == "reads_late" and not late:
+            late.append(1)
+            time.sleep(1.5)
         if MODE == "rubbish":
             sys.stdout.buffer.write(b"\x00\xff{{{ rubbish\n" * 200)
             sys.stdout.buffer.flush()
@@ -136,6 +140,9 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "double_fork":
         subprocess.Popen(["setsid", "sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if MODE == "sessions":  # each in a session of its own, each started by the one before
+        subprocess.Popen(["setsid", "sh", "-c", "setsid sh -c 'setsid sleep 1000 & sleep 1000' & sleep 1000"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if MODE == "noisy":
         def noise():
             while True:

@@ -1,6 +1,7 @@
 /* The context map with an injected clock, drafts and their secrets, live objects. Acceptance lines 2, 8, 19, 39. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -174,6 +175,40 @@ Test(context, publish_expects_the_epoch_it_was_made_from) {
     draft_free(a);
     draft_free(b);
     snapshot_unref(base);
+}
+
+/* Else what was begun for the deleted one would be published over the new one, its secrets included. */
+Test(context, who_comes_back_after_a_deletion_has_no_epoch_of_before) {
+    struct draft *d;
+    struct snapshot *base;
+    struct error e;
+    uint64_t epoch;
+    set("a", TDA_CTX_MODEL, "m");
+    cr_assert(contexts_peek(cs, user("a"), &base, &e) == TDA_OK && draft_new(cs, user("a"), base, &d) == TDA_OK);
+    cr_assert(contexts_delete(cs, user("a"), &e) == TDA_OK && set("a", TDA_CTX_MODEL, "new") == TDA_OK);
+    cr_assert(contexts_publish(cs, d, snapshot_epoch(base), &epoch, &e) == TDA_E_CONFLICT);
+    draft_free(d);
+    snapshot_unref(base);
+}
+
+Test(context, a_shared_context_that_was_made_anew_is_saved) {
+    char path[] = "/tmp/tda-context-XXXXXX", text[512] = "";
+    uint64_t saved = 0;
+    struct error e;
+    end();
+    begin_with(1, true);
+    int fd = mkstemp(path);
+    cr_assert(fd >= 0);
+    close(fd);
+    set("", TDA_CTX_MODEL, "first");
+    cr_assert(contexts_save(cs, path, &saved, &e) == TDA_OK);
+    cr_assert(contexts_delete(cs, user(""), &e) == TDA_OK && set("", TDA_CTX_MODEL, "second") == TDA_OK);
+    cr_assert(contexts_save(cs, path, &saved, &e) == TDA_OK);
+    FILE *f = fopen(path, "r");
+    cr_assert(f && fread(text, 1, sizeof text - 1, f) > 0);
+    fclose(f);
+    unlink(path);
+    cr_assert(strstr(text, "second"), "%s", text);
 }
 
 /* ---- secrets ---- */
