@@ -52,5 +52,5 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
 }
 
-build_packages=(build-essential cmake ninja-build pkg-config libyaml-dev libnng-dev libcurl4-openssl-dev libsimdjson-dev libsodium-dev
+build_packages=(build-essential cmake ninja-build pkg-config libyaml-dev libnng-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev libsodium-dev
   libsqlite3-dev sqlite3 uthash-dev ca-certificates)

@@ -146,10 +146,24 @@ static char *server_url(struct configure *c, struct json server) {
                         path.n && path.p[0] == '/' ? "" : "/", STR_FMT(path));
 }
 
+/* Most often a misspelt name of one of the operator's. */
+static void hint_servers(const struct config *config, struct error *e) {
+    struct buf known;
+    buf_init(&known, 160);
+    for (size_t i = 0; i < config->n_servers; i++) buf_addf(&known, "%s%s", i ? ", " : "", config->servers[i].name);
+    error_hint(e, "the operator's servers are: %.*s; one of your own needs name, id and url", known.n ? (int)known.n : 4,
+               known.n ? known.p : "none");
+    buf_fini(&known);
+}
+
 static tda_status set_user_server(struct configure *c, struct json server, tda_str name, tda_str id, struct error *e) {
     struct buf text;
     struct jw w;
-    if (!id.n) return missing(e, "missing_server_id", "mcp_server.id", "the MCP server's id is missing");
+    if (!id.n) {
+        missing(e, "missing_server_id", "mcp_server.id", "the MCP server's id is missing: it is not one of the operator's servers");
+        hint_servers(c->work->agent->config, e);
+        return TDA_E_INVALID;
+    }
     char *url = server_url(c, server);
     if (!url) {
         missing(e, "missing_server_address", "mcp_server.url",

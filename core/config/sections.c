@@ -147,12 +147,25 @@ tda_status section_list(struct loading *l, char ***list, const struct ynode *n, 
     return TDA_OK;
 }
 
+static bool is_port(const char *text) {
+    char *end;
+    long port = strtol(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && !*end && port <= 65535;
+}
+
+/* Which of them may be bound is core/server's to say. */
+static bool is_address(const char *url) {
+    const char *colon = strrchr(url, ':');
+    if (strncmp(url, "ipc://", 6) == 0) return url[6] == '/';
+    return strncmp(url, "tcp://", 6) == 0 && colon > url + 6 && is_port(colon + 1);
+}
+
 static void read_listen(struct loading *l, const struct ynode *n) {
     section_list(l, &l->config->listen, n, "listen", true);
     if (!list_count(l->config->listen))
         report_at(l, n->where, "listen", "at least one address is wanted, such as ipc:///run/tda/tda.sock or tcp://127.0.0.1:7700");
     for (char **url = l->config->listen; url && *url; url++)
-        if (strncmp(*url, "ipc://", 6) != 0 && strncmp(*url, "tcp://", 6) != 0)
+        if (!is_address(*url))
             report_at(l, n->where, "listen", "\"%.100s\" is not possible; allowed: ipc:///absolute/path and tcp://127.0.0.1:PORT",
                       *url);
     free(l->config->shown->listen_from);

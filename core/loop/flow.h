@@ -6,10 +6,13 @@
 #define LOOP_FLOW_H
 
 #include "loop/loop.h"
+#include "loop/sigv4.h"
 #include "tda/flow.h"
 
 struct flow;
 typedef void (*flow_event_fn)(void *arg, struct flow *f, const struct tda_flow_event *event);
+
+enum { HTTP_SECRETS_MAX = 4 };
 
 struct http_spec {
     tda_str method; /* absent: GET, or POST with a body */
@@ -18,9 +21,9 @@ struct http_spec {
     size_t n_headers;
     tda_str body; /* copied */
     uint32_t framing;
-    /* A header that holds a secret: copied into memory that is wiped when the flow ends. {NULL,0}: none. */
-    tda_str auth_header;                   /* "authorization" */
-    tda_str auth_value;                    /* "Bearer sk-..." */
+    const tda_kv *secrets;                 /* headers that hold secrets: copied into memory that is wiped when the flow ends */
+    size_t n_secrets;                      /* at most HTTP_SECRETS_MAX */
+    const struct sigv4_keys *sign;         /* instead of `secrets`: sign the request with these. NULL: do not */
     int64_t connect_ns, idle_ns, total_ns; /* 0: the configuration's (total: none) */
     uint64_t max_bytes;                    /* 0: the configuration's */
     /* Address came from a user: link-local is refused always, private, loopback and unique-local unless egress.allow_private. With

@@ -38,15 +38,26 @@ struct launcher *loop_launcher(struct loop *l);
 tda_status http_engine_new(struct loop *l, struct http_engine **ret);
 void http_engine_free(struct http_engine *e);
 
-/* Framing of a byte stream: NONE, SSE, NDJSON, LINES. frame.c. */
+/* Framing of a byte stream. frame.c. */
 struct framer;
 typedef bool (*framer_item_fn)(void *arg, tda_str name, tda_str id, tda_str data); /* false: stop, the owner is gone */
 tda_status framer_new(uint32_t framing, size_t max_item, struct framer **ret);
 void framer_free(struct framer *f);
-/* Feed bytes in any cut. E_LIMIT: an item longer than max_item; E_CANCELLED: the callback returned false. */
+/* Feed bytes in any cut. E_LIMIT: an item longer than max_item; E_CANCELLED: the callback returned false; E_PROTOCOL: see
+ * framer_why. */
 tda_status framer_feed(struct framer *f, tda_str bytes, framer_item_fn fn, void *arg);
 /* End of stream: an unterminated last line of NDJSON or LINES is an item; an unterminated SSE event is dropped, as the standard
  * says. */
 tda_status framer_end(struct framer *f, framer_item_fn fn, void *arg);
+const char *framer_why(const struct framer *f); /* what is wrong with the stream, after E_PROTOCOL */
+
+/* TDA_FRAME_AWS_EVENTSTREAM. frame_aws.c. */
+struct eventstream;
+tda_status eventstream_new(size_t max_item, struct eventstream **ret);
+void eventstream_free(struct eventstream *s);
+tda_status eventstream_feed(struct eventstream *s, tda_str bytes, framer_item_fn fn, void *arg);
+tda_status eventstream_end(struct eventstream *s);
+const char *eventstream_why(const struct eventstream *s);
+uint32_t eventstream_crc(tda_str bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* Cuts a byte stream into items: SSE events, NDJSON lines, plain lines, or bytes as they come.
+/* Cuts a byte stream into items: SSE events, NDJSON lines, plain lines, or bytes as they come; AWS's frames in frame_aws.c.
  *
  * However the stream is cut into feeds, the items are the same. A line that lies whole within one feed is handed on from where it
  * is; only what crosses a border is copied. No line and no SSE event (name, id and data together) may be longer than max_item;
@@ -18,10 +18,10 @@ struct framer {
     bool has_data;       /* SSE: a data line came since the last event */
     struct buf data;     /* SSE: lines joined by LF */
     struct buf name, id; /* SSE: id stays from event to event */
+    struct eventstream *aws;
 };
 
 tda_status framer_new(uint32_t framing, size_t max_item, struct framer **ret) {
-    if (framing == TDA_FRAME_AWS_EVENTSTREAM) return TDA_E_UNSUPPORTED;
     if (framing > TDA_FRAME_AWS_EVENTSTREAM) return TDA_E_INVALID;
     struct framer *f = calloc(1, sizeof *f);
     if (!f) return TDA_E_NOMEM;
@@ -32,8 +32,12 @@ tda_status framer_new(uint32_t framing, size_t max_item, struct framer **ret) {
     buf_init(&f->data, max_item);
     buf_init(&f->name, max_item);
     buf_init(&f->id, max_item);
-    *ret = f;
-    return TDA_OK;
+    tda_status s = framing == TDA_FRAME_AWS_EVENTSTREAM ? eventstream_new(max_item, &f->aws) : TDA_OK;
+    if (s)
+        framer_free(f);
+    else
+        *ret = f;
+    return s;
 }
 
 void framer_free(struct framer *f) {
@@ -42,6 +46,7 @@ void framer_free(struct framer *f) {
     buf_fini(&f->data);
     buf_fini(&f->name);
     buf_fini(&f->id);
+    eventstream_free(f->aws);
     free(f);
 }
 
@@ -160,11 +165,17 @@ static tda_status feed_lines(struct framer *f, tda_str bytes, framer_item_fn fn,
 
 tda_status framer_feed(struct framer *f, tda_str bytes, framer_item_fn fn, void *arg) {
     if (bytes.n == 0) return TDA_OK;
+    if (f->aws) return eventstream_feed(f->aws, bytes, fn, arg);
     if (f->framing != TDA_FRAME_NONE) return feed_lines(f, bytes, fn, arg);
     return hand_on(fn, arg, (tda_str){0}, (tda_str){0}, bytes);
 }
 
 tda_status framer_end(struct framer *f, framer_item_fn fn, void *arg) {
+    if (f->aws) return eventstream_end(f->aws);
     if (f->framing == TDA_FRAME_NONE || f->framing == TDA_FRAME_SSE || !f->line.n) return TDA_OK;
     return joined_line(f, (tda_str){"", 0}, fn, arg);
+}
+
+const char *framer_why(const struct framer *f) {
+    return f->aws ? eventstream_why(f->aws) : "";
 }

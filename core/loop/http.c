@@ -208,6 +208,8 @@ static bool frame_failed(struct http_flow *f, tda_status s) {
     if (s == TDA_E_LIMIT)
         return flow_fail(&f->flow, TDA_C_TOO_LARGE, "one item in the answer of %s has more than %llu bytes", f->origin,
                          (unsigned long long)f->max_bytes);
+    if (s == TDA_E_PROTOCOL)
+        return flow_fail(&f->flow, TDA_C_PROTOCOL, "the event stream of %s is broken: %s", f->origin, framer_why(f->framer));
     return flow_fail(&f->flow, TDA_C_INTERNAL, "out of memory for the answer of %s", f->origin);
 }
 

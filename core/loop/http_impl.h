@@ -72,6 +72,17 @@ struct http_flow {
 tda_status http_request_make(struct http_flow *f, const struct http_spec *spec, struct error *e);
 void http_request_drop(struct http_flow *f); /* wipes the headers */
 
+/* ---- http_sign.c ---- */
+
+/* The headers that sign `spec` for AWS. They point into `signature` and spec->sign; http_signed_fini frees. */
+struct http_signed {
+    struct sigv4_signature signature;
+    tda_kv headers[HTTP_SECRETS_MAX];
+    size_t n;
+};
+tda_status http_sign(const struct http_spec *spec, tda_str method, CURLU *url, struct http_signed *ret, struct error *e);
+void http_signed_fini(struct http_signed *s);
+
 /* ---- http.c: what the engine tells a flow ---- */
 
 void http_flow_done(struct http_flow *f, CURLcode rc);

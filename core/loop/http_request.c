@@ -52,8 +52,14 @@ static tda_status check_header(const tda_kv *h, struct error *e) {
     return TDA_OK;
 }
 
+static bool is_secret(const struct http_spec *spec, tda_str name) {
+    for (size_t i = 0; i < spec->n_secrets; i++)
+        if (str_equal_nocase(name, spec->secrets[i].key)) return true;
+    return false;
+}
+
 static tda_status check_headers(const struct http_spec *spec, struct error *e) {
-    size_t bytes = spec->auth_header.n + spec->auth_value.n;
+    size_t bytes = 0;
     if (spec->n_headers > HEADERS_MAX)
         return error_set(e, TDA_E_LIMIT, "too_many_headers", "a request may have %d headers, this one has %zu", HEADERS_MAX,
                          spec->n_headers);
@@ -61,15 +67,20 @@ static tda_status check_headers(const struct http_spec *spec, struct error *e) {
         const tda_kv *h = &spec->headers[i];
         tda_status s = check_header(h, e);
         if (s) return s;
-        if (spec->auth_header.p && str_equal_nocase(h->key, spec->auth_header))
-            return invalid(e, "headers", "a header was given that the credential fills in");
+        if (is_secret(spec, h->key)) return invalid(e, "headers", "a header was given that the credential fills in");
+        if (spec->sign && str_equal_nocase(h->key, TDA_STR("host")))
+            return invalid(e, "headers", "a signed request's Host comes from its URL");
         bytes += h->key.n + h->val.n;
+    }
+    for (size_t i = 0; i < spec->n_secrets; i++) {
+        tda_status s = check_header(&spec->secrets[i], e);
+        if (s) return s;
+        bytes += spec->secrets[i].key.n + spec->secrets[i].val.n;
     }
     if (bytes > HEADER_BYTES_MAX)
         return error_set(e, TDA_E_LIMIT, "headers_too_large", "a request may have %d bytes of headers, this one has %zu",
                          HEADER_BYTES_MAX, bytes);
-    if (!spec->auth_header.p) return TDA_OK;
-    return check_header(&(tda_kv){spec->auth_header, spec->auth_value}, e);
+    return TDA_OK;
 }
 
 static tda_status check_method(tda_str method, struct error *e) {
@@ -149,17 +160,18 @@ static bool gives(const struct http_spec *spec, const char *name) {
 }
 
 static tda_status make_headers(struct http_headers *h, const struct http_spec *spec) {
-    enum { OWN = 3, OWN_BYTES = 64, PER_HEADER = 3 };
-    size_t n = spec->n_headers + OWN;
-    size_t bytes = OWN_BYTES + n * PER_HEADER + spec->auth_header.n + spec->auth_value.n;
+    enum { OWN = 2, OWN_BYTES = 64, PER_HEADER = 3 };
+    size_t n = spec->n_headers + spec->n_secrets + OWN;
+    size_t bytes = OWN_BYTES + n * PER_HEADER;
     for (size_t i = 0; i < spec->n_headers; i++) bytes += spec->headers[i].key.n + spec->headers[i].val.n;
+    for (size_t i = 0; i < spec->n_secrets; i++) bytes += spec->secrets[i].key.n + spec->secrets[i].val.n;
     h->size = n * sizeof(struct curl_slist) + bytes;
     h->block = malloc(h->size);
     if (!h->block) return TDA_E_NOMEM;
     h->list = h->block;
     struct block b = {h->list, (char *)(h->list + n)};
     for (size_t i = 0; i < spec->n_headers; i++) put_header(&b, spec->headers[i].key, spec->headers[i].val, false);
-    if (spec->auth_header.p) put_header(&b, spec->auth_header, spec->auth_value, false);
+    for (size_t i = 0; i < spec->n_secrets; i++) put_header(&b, spec->secrets[i].key, spec->secrets[i].val, false);
     if (!gives(spec, "content-type")) put_header(&b, TDA_STR("Content-Type"), (tda_str){0}, true); /* curl's guess: a form */
     put_header(&b, TDA_STR("Expect"), (tda_str){0}, true);                                         /* no wait before a body */
     b.node[-1].next = NULL;
@@ -198,11 +210,15 @@ static bool set_transport(struct http_flow *f) {
            !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
 }
 
+static tda_str method_of(const struct http_spec *spec) {
+    return spec->method.p ? spec->method : spec->body.p ? TDA_STR("POST") : TDA_STR("GET");
+}
+
 /* POST and POSTFIELDS for everything with a body, and for POST, PUT and PATCH without one: they say "length 0". */
 static bool set_method(struct http_flow *f, const struct http_spec *spec) {
     char method[METHOD_MAX + 1] = "";
     CURL *c = f->easy;
-    tda_str m = spec->method.p ? spec->method : spec->body.p ? TDA_STR("POST") : TDA_STR("GET");
+    tda_str m = method_of(spec);
     memcpy(method, m.p, m.n);
     if (strcmp(method, "HEAD") == 0 && !spec->body.p) return !curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     bool posts = spec->body.p || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
@@ -213,16 +229,30 @@ static bool set_method(struct http_flow *f, const struct http_spec *spec) {
            !curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
 }
 
-tda_status http_request_make(struct http_flow *f, const struct http_spec *spec, struct error *e) {
-    tda_status s = check_method(spec->method, e);
-    if (!s) s = check_headers(spec, e);
-    if (!s) s = read_url(f, spec->url, e);
+static tda_status fill(struct http_flow *f, const struct http_spec *spec, struct error *e) {
+    tda_status s = check_headers(spec, e);
     if (s) return s;
     f->easy = curl_easy_init();
     bool ok = f->easy && !make_headers(&f->headers, spec) && set_callbacks(f) && set_rules(f) && set_transport(f) &&
               set_method(f, spec) && !curl_easy_setopt(f->easy, CURLOPT_CURLU, f->url) &&
               !curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers.list);
     return ok ? TDA_OK : error_set(e, TDA_E_NOMEM, NULL, "out of memory for a request to %s", f->origin);
+}
+
+tda_status http_request_make(struct http_flow *f, const struct http_spec *spec, struct error *e) {
+    struct http_signed signature;
+    struct http_spec whole = *spec;
+    tda_status s = check_method(spec->method, e);
+    if (!s) s = read_url(f, spec->url, e);
+    if (!s && spec->sign) s = http_sign(spec, method_of(spec), f->url, &signature, e);
+    if (s) return s;
+    if (spec->sign) {
+        whole.secrets = signature.headers;
+        whole.n_secrets = signature.n;
+    }
+    s = fill(f, &whole, e);
+    if (spec->sign) http_signed_fini(&signature);
+    return s;
 }
 
 void http_request_drop(struct http_flow *f) {

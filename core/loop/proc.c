@@ -195,11 +195,9 @@ static void child_exec_failed(void *arg, int error) {
     struct proc_flow *p = arg;
     p->exec_failed = true;
     let_go(p);
-    flow_fail(&p->flow,
-              error == EACCES || error == EPERM ? TDA_C_PERMISSION
-              : error == ENOENT                 ? TDA_C_NOT_FOUND
-                                                : TDA_C_INTERNAL,
-              "%s cannot be started: %s", p->name, strerror(error));
+    bool no_room = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+    /* The rest is a program that is not there, or is none: nobody's permission to ask was refused. */
+    flow_fail(&p->flow, no_room ? TDA_C_INTERNAL : TDA_C_NOT_FOUND, "%s cannot be started: %s", p->name, strerror(error));
 }
 
 static void child_exited(void *arg, int status) {

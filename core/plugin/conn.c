@@ -64,8 +64,8 @@ static void forget_waiters(struct conn *c) {
 static void set_end(struct conn *c, uint32_t cls, tda_str text) {
     if (c->end.cls) return; /* the first reason is the reason */
     struct buf clean;
-    buf_init(&clean, sizeof c->why);
-    text_sanitise((tda_str){text.p, text.n < sizeof c->why / 4 ? text.n : sizeof c->why / 4}, &clean);
+    buf_init(&clean, 3 * sizeof c->why); /* a byte that is no UTF-8 becomes three */
+    text_sanitise((tda_str){text.p, text.n < sizeof c->why ? text.n : sizeof c->why}, &clean);
     snprintf(c->why, sizeof c->why, "%.*s", STR_FMT(buf_str(&clean)));
     buf_fini(&clean);
     c->end =

@@ -1,12 +1,9 @@
-/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, whose secret it carries, what
- * the operator's limits are. */
+/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, what the operator's limits are,
+ * and (auth.c) whose secret it carries. */
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "plugin/plugin_impl.h"
-
-enum { AUTH_MAX = 16384, BASIC_MAX = 8192 };
 
 /* ---- events ---- */
 
@@ -30,7 +27,7 @@ static void on_event(void *arg, struct flow *f UNUSED, const struct tda_flow_eve
         conn_flow_event(o, &copy);
 }
 
-/* ---- where to, and with whose secret ---- */
+/* ---- where to ---- */
 
 static bool is_note_host(const struct note *n, const char *origin) {
     char host[ORIGIN_SIZE];
@@ -56,70 +53,11 @@ static tda_status check_target(struct owner *o, const char *origin, bool *ret_us
     return origin_is(plugins_setting(ps, o->entry, o->snapshot, "base_url"), origin) ? TDA_OK : TDA_E_DENIED;
 }
 
-/* The user's own secret goes to the provider and origin that it was given for; the operator's never to an address that a user gave.
- */
-static tda_status find_secret(struct owner *o, const char *name, const char *origin, bool user_given, tda_str *ret) {
-    const struct secrets *own = snapshot_secrets(o->snapshot);
-    if (own && secrets_reveal(own, name, ret) == TDA_OK) {
-        const char *bound = secrets_origin(own);
-        bool fits = str_equal_nocase(tda_str_of(secrets_provider(own)), tda_str_of(o->entry->name)) &&
-                    (!bound[0] || strcmp(bound, origin) == 0);
-        return fits ? TDA_OK : TDA_E_DENIED;
-    }
-    if (user_given || !plugins_host_secret(o->pl->plugins, o->entry, o->snapshot, name)) return TDA_E_NOT_FOUND;
-    *ret = tda_str_of(operator_setting(o->entry, name));
-    return TDA_OK;
-}
-
-static void add_base64(struct buf *out, tda_str s) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.n; i += 3) {
-        unsigned v = (unsigned)(unsigned char)s.p[i] << 16;
-        if (i + 1 < s.n) v |= (unsigned)(unsigned char)s.p[i + 1] << 8;
-        if (i + 2 < s.n) v |= (unsigned char)s.p[i + 2];
-        buf_add_char(out, digits[v >> 18]);
-        buf_add_char(out, digits[v >> 12 & 63]);
-        buf_add_char(out, i + 1 < s.n ? digits[v >> 6 & 63] : '=');
-        buf_add_char(out, i + 2 < s.n ? digits[v & 63] : '=');
-    }
-}
-
-/* The header's value, into `value`, which the caller wipes. */
-static tda_status fill_auth(struct owner *o, const struct tda_auth *a, const char *origin, bool user_given, struct http_spec *spec,
-                            struct buf *value) {
-    char name[64];
-    tda_str secret;
-    if (!a || a->kind == TDA_AUTH_NONE) return TDA_OK;
-    if (!TDA_HAS(a, struct tda_auth, optional) || a->secret.n >= sizeof name) return TDA_E_INVALID;
-    if (a->kind != TDA_AUTH_HEADER && a->kind != TDA_AUTH_BASIC) return TDA_E_UNSUPPORTED;
-    snprintf(name, sizeof name, "%.*s", STR_FMT(a->secret));
-    const struct setting_rule *r = find_rule(o->plugin, name);
-    if (!r || !r->secret) return TDA_E_INVALID;
-    tda_status s = find_secret(o, name, origin, user_given, &secret);
-    if (s == TDA_E_NOT_FOUND && a->optional) return TDA_OK;
-    if (s) {
-        if (o->kind == HANDLE_CALL) ((struct call *)o)->missing_secret = true;
-        return s;
-    }
-    bool basic = a->kind == TDA_AUTH_BASIC;
-    if (basic)
-        buf_add_z(value, "Basic ");
-    else
-        buf_add_str(value, a->prefix);
-    if (basic)
-        add_base64(value, secret);
-    else
-        buf_add_str(value, secret);
-    spec->auth_header = basic ? TDA_STR("authorization") : a->header;
-    spec->auth_value = buf_str(value);
-    return value->status;
-}
-
 /* ---- opening ---- */
 
 static tda_status open_http(struct owner *o, const struct tda_flow_request *r, struct plugin_flow *pf) {
     char origin[ORIGIN_SIZE];
-    struct buf value;
+    struct auth auth;
     struct http_spec spec = {.method = r->method,
                              .url = r->url,
                              .headers = r->headers,
@@ -134,11 +72,9 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
     if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
     tda_status s = check_target(o, origin, &spec.user_given);
     if (s) return s;
-    buf_init(&value, AUTH_MAX);
-    s = fill_auth(o, r->auth, origin, spec.user_given, &spec, &value);
+    s = auth_fill(o, r->auth, origin, &spec, &auth);
     if (!s) s = flow_open_http(o->pl->loop, &spec, on_event, pf, &pf->flow, NULL);
-    if (value.p) wipe(value.p, value.cap);
-    buf_fini(&value);
+    auth_fini(&auth);
     return s;
 }
 

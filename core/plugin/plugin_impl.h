@@ -119,6 +119,19 @@ void call_wake(struct owner *o, uint64_t token);
 void conn_flow_event(struct owner *o, const struct tda_flow_event *event);
 void conn_wake_event(struct owner *o, uint64_t token);
 
+/* ---- whose secret a request carries (auth.c) ---- */
+
+struct auth {
+    struct buf text; /* a header's value */
+    tda_kv header;
+    struct sigv4_keys keys;
+};
+
+/* Fills spec->secrets or spec->sign, which point into `auth`; auth_fini wipes, also after a failure. NOT_FOUND: there is no such
+ * secret; DENIED: there is, and it is not for this origin; INVALID, UNSUPPORTED: the plugin asks for what cannot be. */
+tda_status auth_fill(struct owner *o, const struct tda_auth *a, const char *origin, struct http_spec *spec, struct auth *auth);
+void auth_fini(struct auth *auth);
+
 /* ---- flows (plugin_flow.c, server_flow.c) ---- */
 
 struct plugin_flow {

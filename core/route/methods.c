@@ -4,7 +4,7 @@
 #include "route/request.h"
 
 static const struct param common[] = {
-    {"user", PARAM_TEXT, false, "whose context serves the request; required in per-user mode"},
+    {"user", PARAM_TEXT, false, "whose context serves the request; required in per-user mode by methods that concern a user"},
     {"deadline_ms", PARAM_NUMBER, false, "give up after this many milliseconds; at most calls.turn_timeout"},
     {"idempotency_key", PARAM_TEXT, false, "the same key and parameters again are answered with the same reply, and done once"},
     {"auth", PARAM_TEXT, false, "a token; not needed on ipc and loopback in this version"},
@@ -181,8 +181,7 @@ static tda_status unknown_param(const struct method *m, tda_str name, struct err
 
 static tda_status check_one(const struct method *m, struct json v, struct error *e) {
     const struct param *p = param_find(m->params, json_name(v));
-    bool is_user = tda_str_eq(json_name(v), TDA_STR("user"));
-    if (!p && !(is_user && (m->flags & METHOD_NO_USER))) p = param_find(common, json_name(v));
+    if (!p) p = param_find(common, json_name(v));
     if (!p) return unknown_param(m, json_name(v), e);
     if (type_fits(p->type, json_type(v))) return TDA_OK;
     error_set(e, TDA_E_INVALID, "wrong_type", "%s: %s must be of type %s", m->name, p->name, type_name(p->type));
@@ -246,7 +245,7 @@ void route_reference(struct buf *out) {
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
         const struct method *m = &methods[i];
         if (m->flags & METHOD_UNAVAILABLE) continue;
-        buf_addf(out, "\n## %s\n\n%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Takes no `user`." : "");
+        buf_addf(out, "\n## %s\n\n%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Concerns no user." : "");
         if (m->params->name) buf_add_z(out, "\n| name | type | meaning |\n|---|---|---|\n");
         reference_params(m->params, out);
     }

@@ -44,7 +44,7 @@ struct param {
 };
 
 enum method_flags {
-    METHOD_NO_USER = 1,     /* concerns no user: `user` is refused */
+    METHOD_NO_USER = 1,     /* concerns no user: `user`, common to all, says nothing */
     METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
     METHOD_UNAVAILABLE = 4, /* known, not in this version: not listed */
 };

@@ -20,11 +20,14 @@ enum tda_flow_kind {
 };
 
 enum tda_framing {
-    TDA_FRAME_NONE = 0,           /* ITEM.data = bytes as they come                                               */
-    TDA_FRAME_SSE = 1,            /* ITEM = one event: name, id, data (WHATWG HTML, "server-sent events")         */
-    TDA_FRAME_NDJSON = 2,         /* ITEM.data = one non-empty line                                               */
-    TDA_FRAME_LINES = 3,          /* ITEM.data = one line, "\r" at its end removed                                */
-    TDA_FRAME_AWS_EVENTSTREAM = 4 /* ITEM.name = :event-type or :exception-type, data = payload                   */
+    TDA_FRAME_NONE = 0,   /* ITEM.data = bytes as they come                                               */
+    TDA_FRAME_SSE = 1,    /* ITEM = one event: name, id, data (WHATWG HTML, "server-sent events")         */
+    TDA_FRAME_NDJSON = 2, /* ITEM.data = one non-empty line                                               */
+    TDA_FRAME_LINES = 3,  /* ITEM.data = one line, "\r" at its end removed                                */
+    /* application/vnd.amazon.eventstream. ITEM.id = :message-type, "event", "exception" or "error"; name = :event-type,
+     * :exception-type or :error-code; data = the payload, or an error's :error-message. Checksums are checked: a frame that
+     * is not intact, or a stream that ends within one, is a FAIL with PROTOCOL.                                     */
+    TDA_FRAME_AWS_EVENTSTREAM = 4
 };
 
 /* Framing applies to answers with status 200 to 299; the body of any other answer comes unframed. */
@@ -33,7 +36,9 @@ enum tda_auth_kind {
     TDA_AUTH_NONE = 0,
     TDA_AUTH_HEADER = 1,    /* header: prefix + the secret                                                        */
     TDA_AUTH_BASIC = 2,     /* secret = "user:password"                                                           */
-    TDA_AUTH_AWS_SIGV4 = 3, /* not in this minor: TDA_E_UNSUPPORTED                                               */
+    TDA_AUTH_AWS_SIGV4 = 3, /* AWS Signature Version 4 of the whole request. The host adds x-amz-date,
+                               x-amz-content-sha256, x-amz-security-token and authorization, and signs them with
+                               host, content-type and whatever else begins with x-amz-: give none of those four   */
     TDA_AUTH_OAUTH = 4      /* not in this minor: TDA_E_UNSUPPORTED                                               */
 };
 
@@ -47,6 +52,15 @@ struct tda_auth {
                        AUTH, unless `optional`.                                                                   */
     uint32_t optional;
     uint32_t reserved;
+    /* TDA_AUTH_AWS_SIGV4: `secret` is the secret access key. All of a signature comes from one owner: what a user lacks is
+     * never filled in from the operator's. */
+    tda_str region;  /* "us-east-1" */
+    tda_str service; /* "bedrock" */
+    tda_str key_id;  /* name of the credential that is the access key id */
+    tda_str session; /* name of the credential that is a session token; absent, or unset: there is none */
+    /* Tried where there is no `secret`: "the bearer key, else a signature". The user's own are tried all along the chain before
+     * any of the operator's. At most 4 long; its last one says whether it is all `optional`. NULL: none.                   */
+    const struct tda_auth *otherwise;
 };
 
 struct tda_flow_request {

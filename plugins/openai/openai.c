@@ -9,6 +9,7 @@ TDA_PLUGIN_NOTE("id openai\n"
                 "needs tda.json/1\n"
                 "host https://api.openai.com\n"
                 "config base_url url u https://api.openai.com/v1 address of the service, up to and with /v1\n"
+                "config api text - chat which of its two: chat (chat completions) or responses\n"
                 "config api_key secret ur - the key; a server of your own may want none\n"
                 "config organization text u - sent as OpenAI-Organization\n"
                 "config project text u - sent as OpenAI-Project\n"
@@ -20,6 +21,7 @@ TDA_PLUGIN_NOTE("id openai\n"
 static bool address(struct call *c) {
     tda_str url = codec_setting(&c->codec, TDA_STR("base_url"));
     if (!url.n) url = TDA_STR(OPENAI_BASE_URL);
+    c->responses = tda_str_eq(codec_setting(&c->codec, TDA_STR("api")), TDA_STR("responses"));
     c->is_openai = text_equal_nocase(codec_host_of(url), "api.openai.com");
     return codec_base_url(&c->codec, url, &c->base_url);
 }
@@ -36,7 +38,12 @@ static uint32_t headers(const struct call *c, struct tda_auth *auth, tda_kv out[
     return 2;
 }
 
-const struct dialect dialect = {.address = address, .headers = headers};
-const struct codec_ops codec_service = WIRE_SERVICE("openai");
+static enum dialect_models models(const struct call *c) {
+    (void)c;
+    return DIALECT_LISTS;
+}
+
+const struct dialect dialect = {.address = address, .headers = headers, .models = models, .max_tokens = "max_completion_tokens"};
+const struct codec_ops codec_service = WIRE_SERVICE("openai", "does base_url end with /v1?");
 
 CODEC_PLUGIN("openai", "0.1.0", struct call);

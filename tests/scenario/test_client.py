@@ -1,10 +1,13 @@
 """The tda command as people and scripts use it."""
 import json
 import os
+import pty
+import signal
 import subprocess
+import termios
 import unittest
 
-from harness.daemon import BIN, Daemon
+from harness.daemon import BIN, Daemon, until
 from harness.upstream import Upstream
 
 SAMPLE = BIN.parent / "share" / "tda"
@@ -45,6 +48,9 @@ class Client(unittest.TestCase):
         for words in (["jobs", "run", "context_cleanup"], ["plugins"], ["stats"], ["info"], ["ping"], ["methods"], ["call", "host.ping"],
                       ["call", "context.get", '{"user": "a"}']):
             self.tda(*words)
+        self.assertRegex(self.tda("methods"), r"host\.ping +Answers at once")
+        for words in (["call", "plugin.list"], ["call", "host.ping", "{}"], ["jobs"], ["context", "list"]):
+            self.tda(*words, env={"TDA_USER": "a"})
         self.tda("-u", "a", "context", "delete")
         self.assertIn("not configured", self.tda("-u", "a", "ask", "x", code=1))
 
@@ -55,12 +61,26 @@ class Client(unittest.TestCase):
             self.tda("-u", "k", "context", "delete")
         self.assertIn("can be read by every user", self.tda("-u", "k", "configure", "--key", "x", code=2))
 
+    def test_an_interrupted_prompt_gives_the_echo_back(self):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(BIN / "tda", ["tda", "-u", "k", "configure", "--provider", "Fake", "--model", "m", "--key-file", "-"], {"TDA_SOCKET": self.d.url})
+        echo = lambda: termios.tcgetattr(fd)[3] & termios.ECHO  # noqa: E731
+        until(lambda: not echo(), what="a prompt without echo")
+        os.write(fd, b"\x03")
+        self.assertEqual(os.WTERMSIG(os.waitpid(pid, 0)[1]), signal.SIGINT)
+        self.assertTrue(echo())
+        os.close(fd)
+
     def test_exit_codes_and_hints(self):
         self.assertIn("did you mean status", self.tda("statuss", code=2))
         self.assertIn("did you mean --user", self.tda("--usr", "x", "status", code=2))
         self.assertIn("command", self.tda(code=2))
         self.assertIn("no daemon answers", self.tda("--socket", "ipc:///tmp/no-such.sock", "ping", code=3))
-        self.assertIn("user", self.tda("status", code=1))
+        self.assertIn("--user", self.tda("status", code=1))
+        self.assertIn("takes no arguments", self.tda("ping", "there", code=2))
+        self.assertIn("did you mean status", self.tda("help", "statuss", code=2))
+        self.assertIn("the operator's servers are: shop", self.tda("-u", "x", "configure", "--provider", "offline", "--model", "m", "--mcp-server", "shpo", code=1))
         self.assertIn("JSON object", self.tda("call", "host.ping", "{x", code=2))
 
     def test_help_for_every_command(self):

@@ -58,7 +58,8 @@ class Yaml(unittest.TestCase):
         self.bad("loops: 1\n---\nloops: 2", "one document")
         self.bad("[" * 5000, "deep")
         self.bad("listen: []", "at least one")
-        self.bad("listen: [ws://x]", "ipc://")
+        for url in ("ws://x", "ipc://relative", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "tcp://:1"):
+            self.bad(f"listen: ['{url}']", url, "ipc:///absolute/path and tcp://127.0.0.1:PORT")
         self.bad(b"loops: \xff\xfe\xff", "UTF-8")
         self.bad(b"x" * (2 << 20), "larger")
         self.bad("- a", "map")

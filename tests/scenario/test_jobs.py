@@ -1,11 +1,38 @@
 """The scheduler and the sweep of idle contexts: acceptance lines 38 to 41."""
+import pathlib
+import subprocess
+import tempfile
 import time
 import unittest
 
-from harness.daemon import Daemon, until
+from harness.daemon import SLOW, Daemon, until
 from harness.upstream import Upstream
 
 QUICK = "contexts: {persistence: false}\nmaintenance: {context_cleanup: {interval: 1s, max_age: 1s}}\n"
+
+
+YEAR_S = 365 * 24 * 3600
+JUMPING_CLOCK = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+/* The wall clock, and no other, is as many seconds off as the file says. */
+int clock_gettime(clockid_t id, struct timespec *ts) {
+    int rc = (int)syscall(SYS_clock_gettime, id, ts);
+    FILE *f = id == CLOCK_REALTIME ? fopen(getenv("JUMP_FILE"), "r") : NULL;
+    long jump = 0;
+    if (f && fscanf(f, "%ld", &jump) == 1) ts->tv_sec += jump;
+    if (f) fclose(f);
+    return rc;
+}
+time_t time(time_t *t) {
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return t ? (*t = ts.tv_sec) : ts.tv_sec;
+}
+"""
 
 
 class Jobs(unittest.TestCase):
@@ -45,6 +72,27 @@ class Jobs(unittest.TestCase):
             self.assertEqual({s.key for s in up.seen}, {"k" * 12})
             calls = until(lambda: (lambda x: x if x["started"] == x["dropped"] else None)(c.call("host.stats")["calls"]))
             self.assertEqual(calls["started"], calls["finished"])
+
+    def test_39_a_jump_of_the_wall_clock_changes_nothing(self):
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            library, jump = pathlib.Path(folder) / "jump.so", pathlib.Path(folder) / "jump"
+            jump.write_text("0")
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, "-xc", "-"], input=JUMPING_CLOCK, text=True, check=True)
+            env = {"LD_PRELOAD": str(library), "JUMP_FILE": str(jump)}
+            if SLOW > 1:
+                env["ASAN_OPTIONS"] = "verify_asan_link_order=0"  # of what is loaded first
+            with Daemon("contexts: {persistence: false}\nmaintenance: {context_cleanup: {interval: 1s, max_age: 3s}}\n", env=env) as d:
+                for years in (1, -1):
+                    d.client.call("context.set", user="u", fields={"model": "m"})
+                    jump.write_text(str(years * YEAR_S))
+                    runs = self.job(d)["runs"]
+                    until(lambda: self.job(d)["runs"] > runs, seconds=4, what="the next sweep at its usual time")
+                    self.assertEqual(d.client.call("context.list")["count"], 1, "not older by a year")
+                    self.assertLessEqual(self.job(d)["next_run_s"], 1)
+                    until(lambda: d.client.call("context.list")["count"] == 0, seconds=10, what="its end at its own age")
+                    d.client.error("context.get", user="u")  # a line in the log
+                    said = time.strftime("%Y-%m", time.gmtime(time.time() + years * YEAR_S))
+                    until(lambda: f"\n{said}" in d.text(), what="a line of that time: the clock really jumped")
 
     def test_a_job_runs_now_and_says_what_it_did(self):
         with Daemon("contexts: {persistence: false}\n") as d:

@@ -2,25 +2,35 @@
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 import time
 import unittest
 
 from harness.daemon import SLOW, Daemon, alive, until
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
-MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof")
+MODES = ("normal", "big_line", "ignores_term", "double_fork", "noisy", "slow_eof", "pings", "rubbish", "init_rubbish", "init_big_line", "init_hangs", "dies")
 
 
 class Servers(unittest.TestCase):
     def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tda-mcp-", dir="/tmp"))
         self.d = Daemon("contexts: {persistence: false}\nmcp: {ready_timeout: 5s, stop_grace: 200ms, max_line: 1MiB}\n"
-                        "calls: {tool_timeout: 1s}\nlimits: {children_per_user: 2, children: 6}\nmcp_servers:\n" +
-                        "".join(f"  {m}: {{command: [{sys.executable}, {SERVER}, {m}], env: {{WHO: \"${{user_hash}}\"}}, cwd: /tmp}}\n" for m in MODES))
+                        "calls: {tool_timeout: 1s}\nlimits: {children_per_user: 2, children: 6}\nmcp_servers:\n"
+                        "  missing: {command: [/nonexistent/server]}\n  no_program: {command: [/etc/passwd]}\n" +
+                        "".join(f"  {m}: {{command: [{sys.executable}, {SERVER}, {m}, \"${{user_hash}}\"], env: {{WHO: \"${{user_hash}}\", "
+                                f"MCP_RECORD: {self.folder}/{m}}}, cwd: /tmp}}\n" for m in MODES))
         self.c = self.d.client
 
     def tearDown(self):
         self.d.stop()
+        shutil.rmtree(self.folder)
+
+    def received(self, mode):
+        """What the server was sent, message by message."""
+        return [json.loads(line) for line in (self.folder / mode).read_text().splitlines()]
 
     def configure(self, user, server):
         return self.c.call("configure", user=user, provider="offline", model="offline-1", mcp_server={"name": server})
@@ -34,9 +44,9 @@ class Servers(unittest.TestCase):
         a, b = self.whoami("a"), self.whoami("b")
         self.assertNotEqual(a["pid"], b["pid"])
         self.assertNotEqual(a["env"]["WHO"], b["env"]["WHO"])
-        self.assertNotIn("a", (a["env"]["WHO"],))
+        self.assertEqual((a["argv"][2], b["argv"][2]), (a["env"]["WHO"], b["env"]["WHO"]), "${user_hash}, in arguments too")
         self.assertEqual(self.whoami("a")["pid"], a["pid"], "the connection stays")
-        allowed = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "WHO", "TDA_CHILD"}
+        allowed = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "WHO", "MCP_RECORD", "TDA_CHILD"}
         self.assertLessEqual(set(a["env"]), allowed)
         self.c.call("context.delete", user="a")
         until(lambda: not alive(a["pid"]), what="the child's end after its user's")
@@ -48,6 +58,8 @@ class Servers(unittest.TestCase):
         self.assertEqual(self.c.error("tools.call", user="a", name="never").kind, "timeout")
         self.assertLess(time.monotonic() - begin, 10)
         self.assertEqual(self.c.call("tools.call", user="a", name="add", arguments={"a": 2, "b": 3})["content"][0]["text"], "5", "the server is still used")
+        asked = {m["id"] for m in self.received("normal") if m.get("params", {}).get("name") == "never"}
+        self.assertEqual([m["params"]["requestId"] for m in self.received("normal") if m.get("method") == "notifications/cancelled"], list(asked))
 
     def test_a_server_that_dies_is_started_again(self):
         self.configure("a", "normal")
@@ -56,6 +68,33 @@ class Servers(unittest.TestCase):
         self.assertIn("exit code 3", e.message)
         self.assertIn("dying now", e.message)
         self.assertNotEqual(self.whoami("a")["pid"], first)
+
+    def test_each_way_of_not_starting_says_which(self):
+        for server, kind, words in (("missing", "mcp_unreachable", ("server cannot be started", "No such file")),
+                                    ("no_program", "mcp_unreachable", ("passwd cannot be started", "Permission denied")),
+                                    ("dies", "mcp_unreachable", ("exit code 7", "no database")), ("init_rubbish", "protocol", ("no JSON-RPC",)),
+                                    ("init_big_line", "too_large", ("line of more than",)), ("init_hangs", "timeout", ("no answer to initialize",))):
+            begin = time.monotonic()
+            e = self.c.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": server})
+            self.assertEqual(e.kind, kind, e.message)
+            for word in (server, *words):
+                self.assertIn(word, e.message)
+            self.assertLess(time.monotonic() - begin, 8 * SLOW)
+            self.assertEqual(self.c.error("context.get", user="a").kind, "not_configured")
+        until(lambda: self.c.call("host.stats")["children"] == 0, what="the end of those that did not start well")
+
+    def test_rubbish_in_place_of_an_answer(self):
+        self.configure("a", "rubbish")
+        self.assertIn("no JSON-RPC", self.c.error("tools.call", user="a", name="echo", arguments={"text": "x"}).message)
+        self.configure("a", "normal")
+        self.whoami("a")
+
+    def test_a_server_may_ask_whether_we_are_there(self):
+        self.configure("a", "pings")
+        self.c.call("tools.call", user="a", name="echo", arguments={"text": "x"})
+        answers = until(lambda: (lambda a: a if len(a) == 2 else None)([m for m in self.received("pings") if "method" not in m]), what="two answers")
+        self.assertEqual(answers[0], {"jsonrpc": "2.0", "id": "are you there", "result": {}})
+        self.assertEqual((answers[1]["id"], answers[1]["error"]["code"]), (77, -32601), "what was not offered is refused")
 
     def test_a_line_of_100_mb(self):
         self.configure("a", "big_line")

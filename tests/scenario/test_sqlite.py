@@ -1,15 +1,14 @@
 """mcp-sqlite as MCP clients meet it: by hand over its pipes, and with the protocol's own SDK as the client."""
 import json
-import os
 import pathlib
 import subprocess
 import tempfile
 import unittest
 
 from harness.daemon import BIN, BUILD
+from harness.peers import MODULES, NODE, NODE_DIR
 
 SAMPLE = BIN.parent / "share" / "tda" / "sample.db"
-NODE_DIR = pathlib.Path(os.environ.get("TDA_NODE_DIR", BUILD / "node"))
 SDK_CLIENT = """
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -85,10 +84,10 @@ class Tools(unittest.TestCase):
 
 class Sdk(unittest.TestCase):
     def test_the_protocols_own_client(self):
-        self.assertTrue((NODE_DIR / "node_modules").exists(), f"run tools/node-setup {BUILD}")
+        self.assertTrue(MODULES.exists(), f"run tools/node-setup {BUILD}")
         script = NODE_DIR / "sqlite-client.mjs"
         script.write_text(SDK_CLIENT)
-        r = subprocess.run([str(NODE_DIR / "runtime" / "bin" / "node"), str(script), str(BIN / "mcp-sqlite"), str(SAMPLE)], capture_output=True, text=True, timeout=60)
+        r = subprocess.run([str(NODE), str(script), str(BIN / "mcp-sqlite"), str(SAMPLE)], capture_output=True, text=True, timeout=60)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertEqual(json.loads(r.stdout), {"tools": ["list_tables", "describe_table", "query"], "rows": [[8]], "refused": True,
                                                 "version": {"name": "mcp-sqlite", "version": "0.1.0"}})

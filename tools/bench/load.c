@@ -2,7 +2,8 @@
  *
  * usage: bench_load sp  PATH-OF-SOCKET K N BODY     one ipc connection, REQ/REP of nng
  *        bench_load http PORT K N BODY              K keep-alive connections, POST /v1/chat/completions
- * prints {"rps": ..., "p50_us": ..., "p99_us": ...} */
+ * In sp, "MARK-00000" in BODY becomes the request's own number, and an answer without it, or with another's, is counted as wrong.
+ * prints {"rps": ..., "p50_us": ..., "p99_us": ..., "wrong": ...} */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { K_MAX = 1024, BUFFER = 1 << 20 };
+enum { K_MAX = 8192, BUFFER = 4 << 20 };
 
-static long started, finished, total;
+static long started, finished, total, wrong;
 static int k;
 static double *times;
 static double begun[K_MAX];
@@ -59,7 +60,23 @@ static size_t sp_frame(char *out, int slot, const char *body, size_t n) {
     out[at++] = (char)(slot >> 8);
     out[at++] = (char)slot;
     memcpy(out + at, body, n);
+    char *mark = memmem(out + at, n, "MARK-00000", 10);
+    if (mark) {
+        char digits[8];
+        snprintf(digits, sizeof digits, "%05d", slot % 100000);
+        memcpy(mark + 5, digits, 5);
+    }
     return at + n;
+}
+
+/* Every mark in the answer is the request's own, and there is one. */
+static void check_marks(int slot, const char *p, size_t n) {
+    char own[16];
+    long marks = 0, good = 0;
+    snprintf(own, sizeof own, "MARK-%05d", slot % 100000);
+    for (const char *end = p + n; (p = memmem(p, (size_t)(end - p), "MARK-", 5)); p++, marks++)
+        good += end - p >= 10 && memcmp(p, own, 10) == 0;
+    wrong += marks == 0 || marks != good;
 }
 
 static void run_sp(const char *path, const char *body) {
@@ -94,6 +111,7 @@ static void run_sp(const char *path, const char *body) {
             if (have - at < 9 + size) break;
             int slot = (unsigned char)in[at + 11] << 8 | (unsigned char)in[at + 12];
             answered(slot);
+            if (strstr(body, "MARK-00000")) check_marks(slot, in + at + 13, size - 4);
             at += 9 + size;
             if (started < total) {
                 begun[slot] = now();
@@ -186,7 +204,7 @@ int main(int argc, char **argv) {
         run_http((int)strtol(argv[2], NULL, 10), argv[5]);
     t = now() - t;
     qsort(times, (size_t)finished, sizeof *times, by_time);
-    printf("{\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", (double)finished / t, times[finished / 2] * 1e6,
-           times[finished * 99 / 100] * 1e6);
+    printf("{\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"wrong\": %ld}\n", (double)finished / t, times[finished / 2] * 1e6,
+           times[finished * 99 / 100] * 1e6, wrong);
     return 0;
 }

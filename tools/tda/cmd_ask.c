@@ -7,13 +7,13 @@ enum { INPUT_MAX = 64 << 20 };
 
 static void say_who(struct json result) {
     struct json meta = json_key(result, TDA_STR("meta"));
-    fprintf(stderr, "-- provider %.*s, model %.*s", STR_FMT(json_str(json_key(meta, TDA_STR("provider")))),
-            STR_FMT(json_str(json_key(meta, TDA_STR("model")))));
+    print_word(stderr, "-- provider ", json_str(json_key(meta, TDA_STR("provider"))));
+    print_word(stderr, ", model ", json_str(json_key(meta, TDA_STR("model"))));
     tda_str server = json_str(json_key(meta, TDA_STR("mcp_server")));
-    if (server.n) fprintf(stderr, ", MCP server %.*s", STR_FMT(server));
+    if (server.n) print_word(stderr, ", MCP server ", server);
     const char *before = ", tools ";
     for (struct json s = json_first(json_key(result, TDA_STR("steps"))); json_type(s); s = json_next(s), before = " ")
-        fprintf(stderr, "%s%.*s", before, STR_FMT(json_str(json_key(s, TDA_STR("tool")))));
+        print_word(stderr, before, json_str(json_key(s, TDA_STR("tool"))));
     fputc('\n', stderr);
 }
 
@@ -109,8 +109,7 @@ int cmd_call(const struct options *o) {
     struct options no_user = *o;
     no_user.user = NULL;
     params_begin(&w, &params, &no_user);
-    /* host.* and the like take no user */
-    if (o->n_words == 3 || strncmp(o->words[1], "host.", 5) != 0) put_params(&w, o, given);
+    put_params(&w, o, given);
     free((void *)(uintptr_t)given.p);
     jw_end_object(&w);
     int code = rpc_call(o, o->words[1], buf_str(&params), &doc, &result);

@@ -1,4 +1,5 @@
 /* configure: keys come from files, variables or the terminal, never from the command line. */
+#include <signal.h>
 #include <stdio.h>
 #include <termios.h>
 #include <unistd.h>
@@ -12,18 +13,27 @@ static void drop_line_end(tda_str *s) {
     while (s->n && (s->p[s->n - 1] == '\n' || s->p[s->n - 1] == '\r')) s->n--;
 }
 
-/* From a terminal: asked for, without echo. */
+static volatile sig_atomic_t interrupted;
+static void on_interrupt(int sig) {
+    interrupted = sig;
+}
+
+/* From a terminal: asked for, without echo. Ctrl-C ends the wait, and us after the echo is back. */
 static tda_str type_key(void) {
     static char line[KEY_MAX];
     struct termios before, silent;
+    struct sigaction ours = {.sa_handler = on_interrupt}, old; /* no SA_RESTART: the read must end */
     fputs("API key (not shown): ", stderr);
     if (tcgetattr(0, &before)) return (tda_str){0};
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
+    sigaction(SIGINT, &ours, &old);
     tcsetattr(0, TCSAFLUSH, &silent);
     char *got = fgets(line, sizeof line, stdin);
     tcsetattr(0, TCSAFLUSH, &before);
+    sigaction(SIGINT, &old, NULL);
     fputc('\n', stderr);
+    if (interrupted) raise(interrupted);
     return got ? (tda_str){line, strlen(line)} : (tda_str){0};
 }
 
@@ -80,7 +90,6 @@ int cmd_configure(const struct options *o) {
     struct json result;
     struct buf params;
     struct jw w;
-    if (o->n_words > 1) return usage("configure takes options, not \"%s\": tda help configure", o->words[1]);
     params_begin(&w, &params, o);
     if (o->provider) jw_put_z(&w, "provider", o->provider);
     if (o->model) jw_put_z(&w, "model", o->model);
@@ -102,9 +111,10 @@ int cmd_configure(const struct options *o) {
     int64_t tools = 0;
     bool has_tools = json_i64(json_key(result, TDA_STR("tools")), &tools);
     tda_str server = json_str(json_key(result, TDA_STR("mcp_server")));
-    printf("%.*s: provider %.*s, model %.*s", STR_FMT(json_str(json_key(result, TDA_STR("status")))),
-           STR_FMT(json_str(json_key(result, TDA_STR("provider")))), STR_FMT(json_str(json_key(result, TDA_STR("model")))));
-    if (server.n) printf(", MCP server %.*s", STR_FMT(server));
+    print_word(stdout, "", json_str(json_key(result, TDA_STR("status"))));
+    print_word(stdout, ": provider ", json_str(json_key(result, TDA_STR("provider"))));
+    print_word(stdout, ", model ", json_str(json_key(result, TDA_STR("model"))));
+    if (server.n) print_word(stdout, ", MCP server ", server);
     if (has_tools) printf(" with %lld tools", (long long)tools);
     putchar('\n');
     return EXIT_OK;

@@ -4,12 +4,10 @@
 #include "tda.h"
 
 /* Calls a method whose params are the user, or nothing. */
-static int ask_for(const struct options *o, const char *method, bool with_user, struct json_doc **doc, struct json *result) {
+static int ask_for(const struct options *o, const char *method, struct json_doc **doc, struct json *result) {
     struct buf params;
     struct jw w;
-    struct options plain = *o;
-    if (!with_user) plain.user = NULL;
-    params_begin(&w, &params, &plain);
+    params_begin(&w, &params, o);
     return params_call(o, method, &w, doc, result);
 }
 
@@ -38,22 +36,21 @@ static void print_members(struct json object) {
     table_print(&t);
 }
 
-static int show_members(const struct options *o, const char *method, bool with_user) {
+static int show_members(const struct options *o, const char *method) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
-    int code = ask_for(o, method, with_user, &doc, &result);
+    int code = ask_for(o, method, &doc, &result);
     if (!code && doc) print_members(result);
     return code;
 }
 
 /* ---- rows of the same members ---- */
 
-static int show_rows(const struct options *o, const char *method, bool with_user, const char *list, const char *const *columns,
-                     size_t n) {
+static int show_rows(const struct options *o, const char *method, const char *list, const char *const *columns, size_t n) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     struct table t;
-    int code = ask_for(o, method, with_user, &doc, &result);
+    int code = ask_for(o, method, &doc, &result);
     if (code || !doc) return code;
     table_begin(&t, n);
     for (size_t i = 0; i < n; i++) {
@@ -70,36 +67,36 @@ static int show_rows(const struct options *o, const char *method, bool with_user
 }
 
 int cmd_status(const struct options *o) {
-    return show_members(o, "status", true);
+    return show_members(o, "status");
 }
 
 int cmd_stats(const struct options *o) {
-    return show_members(o, "host.stats", false);
+    return show_members(o, "host.stats");
 }
 
 int cmd_info(const struct options *o) {
-    return show_members(o, "host.info", false);
+    return show_members(o, "host.info");
 }
 
 int cmd_tools(const struct options *o) {
     static const char *const columns[] = {"name", "alias", "description"};
-    return show_rows(o, "tools.list", true, "tools", columns, ARRAY_LEN(columns));
+    return show_rows(o, "tools.list", "tools", columns, ARRAY_LEN(columns));
 }
 
 int cmd_plugins(const struct options *o) {
     static const char *const columns[] = {"id", "version", "state", "calls", "file", "reason"};
-    return show_rows(o, "plugin.list", false, "plugins", columns, ARRAY_LEN(columns));
+    return show_rows(o, "plugin.list", "plugins", columns, ARRAY_LEN(columns));
 }
 
 int cmd_methods(const struct options *o) {
-    static const char *const columns[] = {"name", "help"};
-    return show_rows(o, "host.methods", false, "methods", columns, ARRAY_LEN(columns));
+    static const char *const columns[] = {"name", "summary"};
+    return show_rows(o, "host.methods", "methods", columns, ARRAY_LEN(columns));
 }
 
 int cmd_ping(const struct options *o) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
-    int code = ask_for(o, "host.ping", false, &doc, &result);
+    int code = ask_for(o, "host.ping", &doc, &result);
     if (!code && doc) printf("a daemon answers on %s\n", o->socket);
     return code;
 }
@@ -110,11 +107,9 @@ int cmd_jobs(const struct options *o) {
     struct json result;
     struct buf params;
     struct jw w;
-    struct options plain = *o;
-    plain.user = NULL;
-    if (o->n_words == 1) return show_rows(o, "job.list", false, "jobs", columns, ARRAY_LEN(columns));
+    if (o->n_words == 1) return show_rows(o, "job.list", "jobs", columns, ARRAY_LEN(columns));
     if (o->n_words != 3 || strcmp(o->words[1], "run") != 0) return usage("jobs, or jobs run NAME");
-    params_begin(&w, &params, &plain);
+    params_begin(&w, &params, o);
     jw_put_z(&w, "name", o->words[2]);
     int code = params_call(o, "job.run", &w, &doc, &result);
     if (!code && doc) print_members(result);
@@ -174,10 +169,9 @@ int cmd_context(const struct options *o) {
     const char *what = o->n_words > 1 ? o->words[1] : "get";
     if (strcmp(what, "get") == 0 && o->n_words <= 3) return context_get(o);
     if (strcmp(what, "set") == 0) return context_set(o);
-    if (strcmp(what, "list") == 0 && o->n_words == 2)
-        return show_rows(o, "context.list", false, "contexts", columns, ARRAY_LEN(columns));
+    if (strcmp(what, "list") == 0 && o->n_words == 2) return show_rows(o, "context.list", "contexts", columns, ARRAY_LEN(columns));
     if (strcmp(what, "delete") != 0 || o->n_words != 2) return usage("context get [FIELD] | set FIELD=VALUE... | list | delete");
-    int code = ask_for(o, "context.delete", true, &doc, &result);
+    int code = ask_for(o, "context.delete", &doc, &result);
     if (!code && doc) puts("deleted");
     return code;
 }

@@ -48,9 +48,18 @@ const struct command *command_find(const char *name) {
     return NULL;
 }
 
+int unknown_command(const char *name) {
+    const char *names[ARRAY_LEN(commands)];
+    size_t n = 0;
+    for (size_t i = 0; i < n_commands; i++)
+        if (commands[i].help) names[n++] = commands[i].name;
+    const char *near = nearest_word(tda_str_of(name), names, n);
+    return near ? usage("there is no command \"%s\"; did you mean %s?", name, near) : usage("there is no command \"%s\"", name);
+}
+
 int cmd_help(const struct options *o) {
     const struct command *c = o->n_words > 1 ? command_find(o->words[1]) : NULL;
-    if (o->n_words > 1 && !c) return usage("there is no command \"%s\"", o->words[1]);
+    if (o->n_words > 1 && !c) return unknown_command(o->words[1]);
     if (c)
         print_command_help(c);
     else

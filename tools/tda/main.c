@@ -2,15 +2,6 @@
 
 #include "tda.h"
 
-static int unknown_command(const char *name) {
-    const char *names[32];
-    size_t n = 0;
-    for (size_t i = 0; i < n_commands && n < ARRAY_LEN(names); i++)
-        if (commands[i].help) names[n++] = commands[i].name;
-    const char *near = nearest_word(tda_str_of(name), names, n);
-    return near ? usage("there is no command \"%s\"; did you mean %s?", name, near) : usage("there is no command \"%s\"", name);
-}
-
 int main(int argc, char **argv) {
     struct options o;
     int code = options_parse(argc, argv, &o);
@@ -30,6 +21,8 @@ int main(int argc, char **argv) {
         return EXIT_OK;
     }
     if (!c) return usage("a command is wanted");
+    if (!c->arguments[0] && o.n_words > 1)
+        return usage("%s takes no arguments, but there is \"%s\"; tda help %s", c->name, o.words[1], c->name);
     code = c->run(&o);
     if (fflush(stdout) == 0) return code;
     fputs("tda: the output could not be written\n", stderr);

@@ -25,6 +25,11 @@ void print_text(tda_str text) {
     if (!text.n || text.p[text.n - 1] != '\n') putchar('\n');
 }
 
+void print_word(FILE *f, const char *before, tda_str word) {
+    fputs(before, f);
+    print_clean(f, word);
+}
+
 void print_raw(tda_str json) {
     fwrite(json.p, 1, json.n, stdout);
     putchar('\n');
@@ -43,6 +48,8 @@ void print_value(struct json v) {
 void print_error(struct json error) {
     bool colour = is_colourful(2);
     tda_str hint = json_str(json_get(error, "data.hint"));
+    if (!hint.n && tda_str_eq(json_str(json_get(error, "data.field")), TDA_STR("user")))
+        hint = TDA_STR("say on whose behalf: --user NAME, or the variable TDA_USER");
     fputs(colour ? "\033[31mtda:\033[0m " : "tda: ", stderr);
     print_clean(stderr, json_str(json_key(error, TDA_STR("message"))));
     fputc('\n', stderr);

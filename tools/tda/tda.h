@@ -2,6 +2,8 @@
 #ifndef TDA_CLIENT_H
 #define TDA_CLIENT_H
 
+#include <stdio.h>
+
 #include "json/json.h"
 
 #define CLIENT_VERSION "0.1.0"
@@ -32,6 +34,7 @@ struct command {
 extern const struct command commands[];
 extern const size_t n_commands;
 const struct command *command_find(const char *name);
+int unknown_command(const char *name);
 
 /* options.c: -1: go on, else the exit code. */
 int options_parse(int argc, char **argv, struct options *o);
@@ -50,6 +53,7 @@ int params_call(const struct options *o, const char *method, struct jw *w, struc
 
 /* print.c: text from the daemon cannot move the terminal's cursor or colour it. */
 void print_text(tda_str text);
+void print_word(FILE *f, const char *before, tda_str word);
 void print_raw(tda_str json);
 void print_value(struct json v); /* text bare, the rest as JSON, absent as "-" */
 void print_error(struct json error);

@@ -7,11 +7,6 @@
  * results come first; images of results follow in a user message. */
 #include "wire.h"
 
-struct out {
-    tda_json_writer *w;
-    tda_status status; /* the first failure */
-};
-
 static void begin_message(struct out *o, tda_str role) {
     json()->begin_object(o->w);
     put_str(o->w, TDA_STR("role"), role);
@@ -26,10 +21,10 @@ static void put_text_part(struct out *o, tda_str text) {
     json()->end_object(o->w);
 }
 
-static void put_image_url(struct out *o, const struct tda_part *p) {
+void image_url_write(struct out *o, tda_str key, const struct tda_part *p) {
     struct text url = {0};
     if (p->url.n) {
-        put_str(o->w, TDA_STR("url"), p->url);
+        put_str(o->w, key, p->url);
         return;
     }
     text_add_z(&url, "data:", REQUEST_MAX);
@@ -37,7 +32,7 @@ static void put_image_url(struct out *o, const struct tda_part *p) {
     text_add_z(&url, ";base64,", REQUEST_MAX);
     text_add(&url, p->data, REQUEST_MAX);
     if (url.status && !o->status) o->status = url.status;
-    put_str(o->w, TDA_STR("url"), text_str(&url));
+    put_str(o->w, key, text_str(&url));
     text_fini(&url);
 }
 
@@ -46,7 +41,7 @@ static void put_image_part(struct out *o, const struct tda_part *p) {
     put_str(o->w, TDA_STR("type"), TDA_STR("image_url"));
     json()->put_key(o->w, TDA_STR("image_url"));
     json()->begin_object(o->w);
-    put_image_url(o, p);
+    image_url_write(o, TDA_STR("url"), p);
     json()->end_object(o->w);
     json()->end_object(o->w);
 }
@@ -77,11 +72,14 @@ static void put_content(struct out *o, const struct tda_msg *m, bool images) {
 
 /* ---- system, assistant ---- */
 
+bool model_reasons(tda_str model) {
+    bool o_series = model.n >= 2 && model.p[0] == 'o' && model.p[1] >= '1' && model.p[1] <= '9';
+    return o_series || (model.n >= 5 && memcmp(model.p, "gpt-5", 5) == 0);
+}
+
 /* OpenAI's reasoning models call it developer. Others, and the servers that follow OpenAI, know system. */
 static tda_str system_role(const struct call *c, tda_str model) {
-    bool o_series = model.n >= 2 && model.p[0] == 'o' && model.p[1] >= '1' && model.p[1] <= '9';
-    bool gpt_5 = model.n >= 5 && memcmp(model.p, "gpt-5", 5) == 0;
-    return c->is_openai && (o_series || gpt_5) ? TDA_STR("developer") : TDA_STR("system");
+    return c->is_openai && model_reasons(model) ? TDA_STR("developer") : TDA_STR("system");
 }
 
 static void put_system(struct out *o, const struct tda_msg *m, tda_str role) {
@@ -129,7 +127,7 @@ static void put_assistant(struct out *o, const struct tda_msg *m) {
 /* ---- user, tool results ---- */
 
 /* There is no field for "the tool failed": the text says it. */
-static void put_result(struct out *o, const struct tda_part *result) {
+void result_text_write(struct out *o, tda_str key, const struct tda_part *result) {
     struct text all = {0};
     uint32_t texts = 0, images = 0;
     if (result->is_error) text_add_z(&all, "Error: ", REQUEST_MAX);
@@ -143,11 +141,15 @@ static void put_result(struct out *o, const struct tda_part *result) {
     if (!texts && images) text_add_z(&all, "(an image, in the next message)", REQUEST_MAX);
     if (!texts && !images && result->is_error) text_add_z(&all, "the tool failed without saying why", REQUEST_MAX);
     if (all.status && !o->status) o->status = all.status;
+    put_str(o->w, key, text_str(&all));
+    text_fini(&all);
+}
+
+static void put_result(struct out *o, const struct tda_part *result) {
     begin_message(o, TDA_STR("tool"));
     put_str(o->w, TDA_STR("tool_call_id"), result->id);
-    put_str(o->w, TDA_STR("content"), text_str(&all));
+    result_text_write(o, TDA_STR("content"), result);
     json()->end_object(o->w);
-    text_fini(&all);
 }
 
 static void put_results(struct out *o, const struct tda_msg *m) {

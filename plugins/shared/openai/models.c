@@ -10,17 +10,36 @@
 
 static void ask(struct call *c, enum stage stage) {
     tda_str body = {NULL, 0};
+    char path[URL_PART_MAX];
     if (c->codec.over) return;
     c->codec.stage = stage;
-    if (stage == STAGE_VALIDATE_MODEL)
-        wire_ask(c, "models", text_str(&c->codec.model), body, false);
-    else if (stage != STAGE_VALIDATE_CHAT)
-        wire_ask(c, "models", (tda_str){NULL, 0}, body, false);
-    else if (request_body_probe(c, &body))
-        wire_ask(c, "chat/completions", (tda_str){NULL, 0}, body, false);
+    snprintf(path, sizeof path, "%.*s", (int)c->models.n, c->models.n ? c->models.p : "");
+    if (stage == STAGE_VALIDATE_CHAT) {
+        if (request_body_probe(c, &body))
+            wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, false);
+        return;
+    }
+    wire_ask(c, path[0] ? path : "models", stage == STAGE_VALIDATE_MODEL ? text_str(&c->codec.model) : (tda_str){NULL, 0}, body,
+             false);
+}
+
+/* Where nothing can be listed, the one name that is known is the list. */
+static void start_without_list(struct call *c) {
+    tda_str name = wire_model(c);
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = name, .name = name};
+    if (c->codec.stage != STAGE_MODELS) {
+        ask(c, STAGE_VALIDATE_CHAT);
+        return;
+    }
+    if (name.n) out_event(&c->codec, &e);
+    call_succeed(&c->codec);
 }
 
 void models_start(struct call *c) {
+    if (dialect.models(c) == DIALECT_NO_LIST) {
+        start_without_list(c);
+        return;
+    }
     if (c->codec.stage == STAGE_VALIDATE_MODEL && !c->codec.model.n) c->codec.stage = STAGE_VALIDATE_LIST; /* at least the key */
     ask(c, (enum stage)c->codec.stage);
 }
@@ -94,13 +113,14 @@ static void list_answered(struct call *call) {
     }
 }
 
-static void probe_answered(struct codec *c) {
+static void probe_answered(struct call *call) {
+    struct codec *c = &call->codec;
     tda_json root;
     if (!codec_is_success(c))
         errors_from_reply(c);
     else if (!codec_parse_body(c, &root))
         errors_not_json(c, "an answer that is not well-formed JSON");
-    else if (json()->type(json()->get(root, "choices.0")) == TDA_JSON_OBJECT)
+    else if (json()->type(json()->get(root, call->responses ? "output" : "choices.0")))
         call_succeed(c);
     else
         errors_from_event(c, root);
@@ -131,6 +151,6 @@ void models_answered(struct call *c) {
     case STAGE_MODELS: models_listed(&c->codec); break;
     case STAGE_VALIDATE_MODEL: model_answered(c); break;
     case STAGE_VALIDATE_LIST: list_answered(c); break;
-    default: probe_answered(&c->codec);
+    default: probe_answered(c);
     }
 }

@@ -37,9 +37,9 @@ static void put_tools(tda_json_writer *w, const struct tda_request *r, tda_json 
 }
 
 static void put_sampling(tda_json_writer *w, const struct tda_request *r, tda_json extra) {
-    /* "max_tokens" is the old name: who needs it for an old server says it in extra, and then ours is left out. */
+    /* Who needs another name for an old server says it in extra, and then ours is left out. */
     bool limit_given = extra_gives(extra, TDA_STR("max_completion_tokens")) || extra_gives(extra, TDA_STR("max_tokens"));
-    if ((r->set & TDA_SET_MAX_TOKENS) && !limit_given) put_u64(w, TDA_STR("max_completion_tokens"), r->max_tokens);
+    if ((r->set & TDA_SET_MAX_TOKENS) && !limit_given) put_u64(w, tda_str_of(dialect.max_tokens), r->max_tokens);
     if ((r->set & TDA_SET_TEMPERATURE) && !extra_gives(extra, TDA_STR("temperature")))
         put_f64(w, TDA_STR("temperature"), r->temperature);
     if ((r->set & TDA_SET_TOP_P) && !extra_gives(extra, TDA_STR("top_p"))) put_f64(w, TDA_STR("top_p"), r->top_p);
@@ -68,7 +68,7 @@ bool request_body(struct call *c, const struct tda_request *r, tda_str *ret_body
     tda_status s = w ? extra_read(&c->codec, r, ours, &extra) : TDA_E_NOMEM;
     if (s) return body_take(&c->codec, w, s, ret_body);
     json()->begin_object(w);
-    put_str(w, TDA_STR("model"), r->model);
+    put_str(w, TDA_STR("model"), wire_model(c));
     s = messages_write(c, w, r);
     put_tools(w, r, extra);
     put_sampling(w, r, extra);
@@ -85,6 +85,6 @@ bool request_body_probe(struct call *c, tda_str *ret_body) {
     const struct tda_msg *msgs[] = {&msg};
     struct tda_request r = {.size = sizeof r, .op = TDA_OP_CHAT, .model = text_str(&c->codec.model), .msgs = msgs, .n_msgs = 1};
     r.set = TDA_SET_MAX_TOKENS;
-    r.max_tokens = 1;
-    return request_body(c, &r, ret_body);
+    r.max_tokens = c->responses ? 16 : 1; /* the least that Responses take */
+    return c->responses ? responses_body(c, &r, ret_body) : request_body(c, &r, ret_body);
 }

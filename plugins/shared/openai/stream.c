@@ -17,6 +17,10 @@ void stream_item(struct codec *base, tda_str event, tda_str id, tda_str data) {
     (void)id;
     while (data.n && data.p[data.n - 1] == ' ') data.n--;
     if (!data.n) return;
+    if (c->responses) {
+        responses_item(c, data);
+        return;
+    }
     if (tda_str_eq(data, TDA_STR("[DONE]"))) {
         if (base->parts.started)
             whole(c);

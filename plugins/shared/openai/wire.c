@@ -19,6 +19,7 @@ void wire_ask(struct call *c, const char *path, tda_str name, tda_str body, bool
         text_add_z(&url, "/", URL_MAX);
         text_add_step(&url, name);
     }
+    text_add(&url, text_str(&c->query), URL_MAX);
     struct codec_request r = {.url = text_str(&url), .body = body, .auth = &auth, .headers = headers};
     r.n_headers = dialect.headers(c, &auth, headers);
     r.framing = stream ? TDA_FRAME_SSE : TDA_FRAME_NONE;
@@ -35,14 +36,14 @@ void wire_start(struct codec *base, const struct tda_request *r) {
     tda_str body;
     base->stage = r->op == TDA_OP_VALIDATE ? STAGE_VALIDATE_MODEL : r->op == TDA_OP_MODELS ? STAGE_MODELS : STAGE_CHAT;
     if (r->op == TDA_OP_COUNT)
-        call_fail(base, TDA_C_REQUEST, "Chat Completions cannot count tokens beforehand: send the request and look at its usage");
+        call_fail(base, TDA_C_REQUEST, "this service cannot count tokens beforehand: send the request and look at its usage");
     else if (r->op > TDA_OP_MODELS)
         call_fail(base, TDA_C_REQUEST, "the %s plugin does not know operation %u", base->ops->name, (unsigned)r->op);
     if (base->over || !dialect.address(c)) return;
     if (r->op != TDA_OP_CHAT)
         models_start(c);
-    else if (request_body(c, r, &body))
-        wire_ask(c, "chat/completions", (tda_str){NULL, 0}, body, r->stream != 0);
+    else if (c->responses ? responses_body(c, r, &body) : request_body(c, r, &body))
+        wire_ask(c, c->responses ? "responses" : "chat/completions", (tda_str){NULL, 0}, body, r->stream != 0);
 }
 
 void wire_answered(struct codec *base) {
@@ -51,14 +52,22 @@ void wire_answered(struct codec *base) {
         models_answered(c);
     else if (!codec_is_success(base))
         errors_from_reply(base);
-    else if (base->streaming)
-        stream_end(c);
+    else if (c->responses)
+        base->streaming ? responses_end(c) : responses_whole(c);
     else
-        stream_whole(c);
+        base->streaming ? stream_end(c) : stream_whole(c);
 }
 
 void wire_fini(struct codec *base) {
-    text_fini(&((struct call *)base)->base_url);
+    struct call *c = (struct call *)base;
+    text_fini(&c->base_url);
+    text_fini(&c->query);
+    text_fini(&c->name);
+    text_fini(&c->models);
+}
+
+tda_str wire_model(const struct call *c) {
+    return text_str(c->name.n ? &c->name : &c->codec.model);
 }
 
 /* ---- errors ---- */

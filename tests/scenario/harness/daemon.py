@@ -31,7 +31,7 @@ def clean_env(extra=None):
 class Daemon:
     """with Daemon(yaml) as d: d.client.call(...)"""
 
-    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True):
+    def __init__(self, yaml="", env=None, listen=None, args=(), wait=True, under=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="tda-test-", dir="/tmp"))
         self.dir.chmod(0o700)
         self.url = f"ipc://{self.dir}/tda.sock"
@@ -40,7 +40,7 @@ class Daemon:
         text = yaml if "listen:" in yaml else "listen: [" + ", ".join(f'"{u}"' for u in listen) + "]\n" + yaml
         self.config.write_text(text)
         self.log = open(self.dir / "log", "w+b")
-        self.process = subprocess.Popen([str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*under, str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
                                         env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), **(env or {})}))
         self._client = None
@@ -86,16 +86,8 @@ class Daemon:
         return self.stats()["descriptors"]
 
     def rss(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def virtual(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmSize:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     def descendants(self):
         """Pids of all living children, the launcher's included."""

@@ -93,6 +93,12 @@ def handle(request):
     if method == "initialize":
         if MODE == "init_hangs":
             return
+        if MODE == "init_rubbish":
+            while True:
+                print("this is not JSON, and there is no end of it")
+        if MODE == "init_big_line":
+            while True:
+                sys.stdout.write("x" * (1 << 20))
         if MODE == "init_garbage":
             print("this is not JSON")
             print("\x00\xff{{{")
@@ -103,6 +109,13 @@ def handle(request):
     elif method == "tools/list":
         listing(request)
     elif method == "tools/call":
+        if MODE == "rubbish":
+            sys.stdout.buffer.write(b"\x00\xff{{{ rubbish\n" * 200)
+            sys.stdout.buffer.flush()
+            return
+        if MODE == "pings":
+            say({"jsonrpc": "2.0", "id": "are you there", "method": "ping"})
+            say({"jsonrpc": "2.0", "id": 77, "method": "sampling/createMessage", "params": {}})
         if MODE == "big_line":
             sys.stdout.write('{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"' % json.dumps(request["id"]))
             for _ in range(100):

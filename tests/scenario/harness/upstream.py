@@ -10,12 +10,13 @@ import struct
 import threading
 import time
 
-FAULTS = ("reset", "stall", "401", "429", "500", "html", "truncate", "truncate_sse", "malformed", "slow", "redirect", "big", "empty")
+FAULTS = ("reset", "stall", "401", "429", "500", "html", "html502", "truncate", "truncate_sse", "unfinished", "malformed", "slow", "redirect", "big", "empty")
 
 
 class Seen:
-    def __init__(self, method, path, headers, body):
+    def __init__(self, method, path, headers, body, peer):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.peer = peer  # one connection, one peer
         self.at = time.monotonic()
 
     @property
@@ -33,6 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.server.up.kept.append(self.request)
 
     def log_message(self, *args):
         pass
@@ -45,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def take(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body, self.client_address)
         up = self.server.up
         with up.lock:
             up.seen.append(seen)
@@ -181,6 +183,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.error(500, "server_error", "it broke")
         elif fault == "html":
             self.answer(200, "<html><body>hello</body></html>", "text/html")
+        elif fault == "html502":
+            self.answer(502, "<html><body>bad gateway</body></html>", "text/html")
         elif fault == "malformed":
             self.answer(200, '{"choices": [', "application/json")
         elif fault == "empty":
@@ -196,6 +200,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.begin_stream()
             self.event({"role": "assistant", "content": "half an ans"})
             self.cut()
+        elif fault == "unfinished":  # whole as HTTP, but the end marker is not there
+            self.begin_stream()
+            self.event({"role": "assistant", "content": "half an ans"})
+            self.wfile.write(b"0\r\n\r\n")
         elif fault == "slow":
             self.begin_stream()
             try:
@@ -229,7 +237,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Upstream:
     """with Upstream(keys=["k1"]) as up: up.base is its base_url, up.seen what it got."""
 
-    def __init__(self, keys=None, models=("model1", "model2")):
+    def __init__(self, keys=None, models=("model1", "model2"), port=0):
         self.keys = keys
         self.models = models
         self.seen = []
@@ -239,8 +247,9 @@ class Upstream:
         self.delay = 0
         self.redirect_to = ""
         self.released = threading.Event()
+        self.kept = []         # connections, to be ended with the service
         self.lock = threading.Lock()
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.up = self
         self.port = self.server.server_address[1]
         self.base = f"http://127.0.0.1:{self.port}/v1"
@@ -254,6 +263,11 @@ class Upstream:
         self.released.set()
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.kept:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def __enter__(self):
         return self

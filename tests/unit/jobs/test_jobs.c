@@ -1,7 +1,10 @@
 #include <criterion/criterion.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "jobs/jobs.h"
 
 TestSuite(jobs, .timeout = 20);
@@ -50,12 +53,23 @@ Test(jobs, a_job_first_runs_after_one_interval) {
 Test(jobs, a_failing_job_runs_again_and_stops_nobody) {
     struct counter a = {0, TDA_E_IO}, b = {0, TDA_OK};
     struct jobs *js = scheduler(&a, &b);
+    char said[8192];
+    int log[2];
+    cr_assert(pipe(log) == 0);
+    log_setup(LOG_LEVEL_ERROR, false, log[1]);
     for (int i = 0; i < 10; i++) {
         now += 300LL * NS_PER_S;
         jobs_tick(js, now);
     }
     cr_assert(a.runs == 10);
     cr_assert(b.runs == 10);
+    log_setup(LOG_LEVEL_ERROR, false, 2);
+    close(log[1]);
+    ssize_t n = read(log[0], said, sizeof said);
+    close(log[0]);
+    int failures = 0;
+    for (ssize_t i = 0; i < n; i++) failures += said[i] == '\n';
+    cr_assert(failures == 10 && memmem(said, (size_t)n, "job=first", 9) && !memmem(said, (size_t)n, "job=second", 10));
     jobs_free(js);
 }
 

@@ -51,6 +51,90 @@ Test(loop, lines) {
     same_in_every_cut(TDA_FRAME_NDJSON, "{}\n\n \r\n[1]\n", "<||{}><||[1]>");
 }
 
+/* Frames made by AWS's own codec: tests/fuzz/eventstream.mjs. */
+static tda_str read_frames(const char *name, char *room, size_t size) {
+    const char *source = getenv("TDA_SOURCE_DIR");
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/eventstream/%s", source ? source : ".", name);
+    FILE *f = fopen(path, "rb");
+    cr_assert(f, "%s", path);
+    size_t n = fread(room, 1, size, f);
+    fclose(f);
+    return (tda_str){room, n};
+}
+
+Test(loop, frames_of_aws_in_every_cut) {
+    static const struct {
+        const char *name, *items;
+        tda_status end;
+    } rows[] = {
+        {"converse",
+         "<messageStart|event|{\"role\":\"assistant\"}><contentBlockDelta|event|{\"delta\":{\"text\":\"grüße "
+         "漢字\"}}><messageStop|event|{\"stopReason\":\"end_turn\"}>",
+         TDA_OK},
+        {"exception", "<messageStart|event|{\"role\":\"assistant\"}><throttlingException|exception|{\"message\":\"slow down\"}>",
+         TDA_OK},
+        {"error", "<InternalError|error|it broke>", TDA_OK},
+        {"types", "<all|event|x>", TDA_OK},
+        {"bare", "<||>", TDA_OK},
+        {"flipped", "<messageStart|event|{\"role\":\"assistant\"}><contentBlockDelta|event|{\"delta\":{\"text\":\"grüße 漢字\"}}>",
+         TDA_E_PROTOCOL}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char room[2048];
+        tda_str text = read_frames(rows[i].name, room, sizeof room);
+        for (size_t cut = 1; cut <= text.n; cut++) {
+            struct buf out;
+            buf_init(&out, 65536);
+            cr_assert(frame(TDA_FRAME_AWS_EVENTSTREAM, text, cut, 1000, &out) == rows[i].end, "%s, cut %zu", rows[i].name, cut);
+            cr_assert(tda_str_eq(buf_str(&out), tda_str_of(rows[i].items)), "%s, cut %zu: %.*s", rows[i].name, cut,
+                      STR_FMT(buf_str(&out)));
+            buf_fini(&out);
+        }
+    }
+}
+
+/* Every byte counts: whichever is wrong, nothing of its frame is handed on. And a stream that is cut short is no whole one. */
+Test(loop, a_frame_of_aws_with_a_wrong_byte) {
+    char room[2048];
+    tda_str text = read_frames("error", room, sizeof room);
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < text.n; i++) {
+        room[i] ^= 0x40;
+        cr_assert(frame(TDA_FRAME_AWS_EVENTSTREAM, text, text.n, 1000, &out) == TDA_E_PROTOCOL, "byte %zu", i);
+        room[i] ^= 0x40;
+        if (i)
+            cr_assert(frame(TDA_FRAME_AWS_EVENTSTREAM, (tda_str){room, i}, text.n, 1000, &out) == TDA_E_PROTOCOL, "cut at %zu", i);
+    }
+    cr_assert(out.n == 0);
+    cr_assert(frame(TDA_FRAME_AWS_EVENTSTREAM, text, 5, text.n - 17, &out) == TDA_E_LIMIT && out.n == 0);
+    cr_assert(frame(TDA_FRAME_AWS_EVENTSTREAM, text, 5, text.n - 16, &out) == TDA_OK && out.n > 0);
+    buf_fini(&out);
+}
+
+static void why(const char *head, size_t n, const char *expected) {
+    struct framer *f;
+    struct buf out;
+    char prelude[12];
+    memcpy(prelude, head, 8);
+    uint32_t crc = eventstream_crc((tda_str){head, 8});
+    for (size_t i = 0; i < 4; i++) prelude[8 + i] = (char)(crc >> (24 - 8 * i));
+    if (n == 12) memcpy(prelude, head, 12);
+    buf_init(&out, 1000);
+    cr_assert(framer_new(TDA_FRAME_AWS_EVENTSTREAM, 1000, &f) == TDA_OK);
+    cr_assert(framer_feed(f, (tda_str){prelude, 12}, collect, &out) == TDA_E_PROTOCOL);
+    cr_assert_str_eq(framer_why(f), expected);
+    framer_free(f);
+    buf_fini(&out);
+}
+
+Test(loop, what_is_wrong_with_a_frame_of_aws_is_said_at_once) {
+    why("{\"message\": \"", 12, "the checksum of a frame's head is wrong");
+    why("\0\0\0\x0f\0\0\0\0", 8, "a frame's lengths make no sense");
+    why("\0\0\0\x20\0\0\0\x11", 8, "a frame's lengths make no sense");
+    why("\xff\xff\xff\xff\0\x10\0\0", 8, "a frame's lengths make no sense");
+}
+
 Test(loop, an_item_has_a_bound) {
     struct buf out;
     char text[5000];
