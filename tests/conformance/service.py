@@ -184,7 +184,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body, self.client_address)
         seen.repeated = {k.lower() for k in self.headers if len(self.headers.get_all(k)) > 1}
         self.say(self.server.service.reply_to(seen))
 

@@ -2,7 +2,7 @@
  *
  *   SYSTEM       instructions
  *   USER         a message of input_text and input_image
- *   ASSISTANT    a message of output_text; TOOL_USE: a function_call item; THINKING: the reasoning item that its blob holds, as it
+ *   ASSISTANT    a message; TOOL_USE: a function_call item; THINKING: the reasoning item that its blob holds, as it
  * came TOOL_RESULT  a function_call_output item: a text, or a list when it holds images
  *
  * Nothing is stored at the service (store: false): the conversation is the caller's. Reasoning models then give their reasoning
@@ -11,9 +11,9 @@
 
 /* ---- content ---- */
 
-static void put_text(struct out *o, const char *type, tda_str text) {
+static void put_text(struct out *o, tda_str text) {
     json()->begin_object(o->w);
-    put_str(o->w, TDA_STR("type"), tda_str_of(type));
+    put_str(o->w, TDA_STR("type"), TDA_STR("input_text"));
     put_str(o->w, TDA_STR("text"), text);
     json()->end_object(o->w);
 }
@@ -21,18 +21,8 @@ static void put_text(struct out *o, const char *type, tda_str text) {
 static void put_image(struct out *o, const struct tda_part *p) {
     json()->begin_object(o->w);
     put_str(o->w, TDA_STR("type"), TDA_STR("input_image"));
+    put_str(o->w, TDA_STR("detail"), TDA_STR("auto"));
     image_url_write(o, TDA_STR("image_url"), p);
-    json()->end_object(o->w);
-}
-
-static void begin_message(struct out *o, const char *role) {
-    json()->begin_object(o->w);
-    put_str(o->w, TDA_STR("role"), tda_str_of(role));
-    put_array(o->w, TDA_STR("content"));
-}
-
-static void end_message(struct out *o) {
-    json()->end_array(o->w);
     json()->end_object(o->w);
 }
 
@@ -47,24 +37,35 @@ static void put_call(struct out *o, const struct tda_part *p) {
     json()->end_object(o->w);
 }
 
+static void put_reply(struct out *o, const struct tda_part *p) {
+    json()->begin_object(o->w);
+    put_str(o->w, TDA_STR("role"), TDA_STR("assistant"));
+    put_str(o->w, TDA_STR("content"), p->text);
+    json()->end_object(o->w);
+}
+
+/* The blob went through the caller's hands: it is written only if it is what the service once sent. */
+static bool is_reasoning(const struct codec *c, tda_str blob) {
+    tda_json item;
+    if (!blob.n || json()->parse(c->handle, blob, &item)) return false;
+    return json()->type(item) == TDA_JSON_OBJECT && tda_str_eq(member(item, "type"), TDA_STR("reasoning"));
+}
+
 /* The order of reasoning, text and calls is the service's own: it comes back as it went. */
-static void put_assistant(struct out *o, const struct tda_msg *m) {
+static void put_assistant(struct out *o, const struct codec *c, const struct tda_msg *m) {
     for (uint32_t i = 0; i < m->n_parts; i++) {
         const struct tda_part *p = m->parts[i];
-        if (p->kind == TDA_PART_THINKING && p->opaque.n) json()->put_raw(o->w, p->opaque);
+        if (p->kind == TDA_PART_THINKING && is_reasoning(c, p->opaque)) json()->put_raw(o->w, p->opaque);
         if (p->kind == TDA_PART_TOOL_USE) put_call(o, p);
-        if (!part_is_text(p)) continue;
-        begin_message(o, "assistant");
-        put_text(o, "output_text", p->text);
-        end_message(o);
+        if (part_is_text(p)) put_reply(o, p);
     }
 }
 
 static void put_output_list(struct out *o, const struct tda_part *result) {
     put_array(o->w, TDA_STR("output"));
-    if (result->is_error) put_text(o, "input_text", TDA_STR("Error:"));
+    if (result->is_error) put_text(o, TDA_STR("Error:"));
     for (uint32_t i = 0; i < result->n_parts; i++) {
-        if (part_is_text(result->parts[i])) put_text(o, "input_text", result->parts[i]->text);
+        if (part_is_text(result->parts[i])) put_text(o, result->parts[i]->text);
         if (part_is_image(result->parts[i])) put_image(o, result->parts[i]);
     }
     json()->end_array(o->w);
@@ -90,19 +91,22 @@ static void put_user(struct out *o, const struct tda_msg *m) {
         own = own || part_is_text(m->parts[i]) || part_is_image(m->parts[i]);
     }
     if (!own) return;
-    begin_message(o, "user");
+    json()->begin_object(o->w);
+    put_str(o->w, TDA_STR("role"), TDA_STR("user"));
+    put_array(o->w, TDA_STR("content"));
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        if (part_is_text(m->parts[i])) put_text(o, "input_text", m->parts[i]->text);
+        if (part_is_text(m->parts[i])) put_text(o, m->parts[i]->text);
         if (part_is_image(m->parts[i])) put_image(o, m->parts[i]);
     }
-    end_message(o);
+    json()->end_array(o->w);
+    json()->end_object(o->w);
 }
 
-static void put_input(struct out *o, const struct tda_request *r) {
+static void put_input(struct out *o, const struct codec *c, const struct tda_request *r) {
     put_array(o->w, TDA_STR("input"));
     for (uint32_t i = 0; i < r->n_msgs; i++) {
         if (r->msgs[i]->role == TDA_ROLE_USER) put_user(o, r->msgs[i]);
-        if (r->msgs[i]->role == TDA_ROLE_ASSISTANT) put_assistant(o, r->msgs[i]);
+        if (r->msgs[i]->role == TDA_ROLE_ASSISTANT) put_assistant(o, c, r->msgs[i]);
     }
     json()->end_array(o->w);
 }
@@ -194,7 +198,7 @@ bool responses_body(struct call *call, const struct tda_request *r, tda_str *ret
     json()->begin_object(o.w);
     put_str(o.w, TDA_STR("model"), wire_model(call));
     put_instructions(&o, r);
-    put_input(&o, r);
+    put_input(&o, c, r);
     put_tools(&o, r, extra);
     put_sampling(&o, r, extra);
     extra_put(o.w, extra);
