@@ -82,7 +82,8 @@ struct tda_host {
     /* [loop] A field of the user's context, as UTF-8, valid until the callback returns. NOT_FOUND when unset. */
     tda_status (*ctx_get)(tda_handle h, uint32_t key, tda_str *ret_value);
 
-    /* [loop] Set a field on the candidate under construction. Only in OP_VALIDATE, else DENIED. */
+    /* [loop] Set a field on the candidate under construction. Only in OP_VALIDATE, else DENIED; so are the provider and fields that
+     * hold an address, which the credentials are bound to. */
     tda_status (*ctx_put)(tda_call call, uint32_t key, tda_str value);
 
     /* [loop] A setting from the plugin's own schema (its note): the user's where the user gave one and may, else the operator's,
