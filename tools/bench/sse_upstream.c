@@ -1,7 +1,8 @@
 /* A service that streams slowly to thousands at once: each POST gets EVENTS chunks of Chat Completions, one a tick, each with the
  * request's own mark ("MARK-0042 "), so that a mixed-up answer shows. One thread, epoll, keep-alive.
  *
- * usage: bench_sse_upstream TICK_MS      prints its port; ends when stdin does
+ * usage: bench_sse_upstream TICK_MS [N]  prints its port; ends when stdin does
+ *        with N nothing is sent before N streams are open at once
  * GET /v1/most answers how many streams were open at once. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,7 @@ struct stream {
 
 static struct stream *streams[FDS];
 static int active[FDS], n_active, most;
+static long awaited; /* streams that must be open before anything is sent */
 
 static void say(int fd, const char *s, size_t n) {
     /* Small writes to a reader on this machine: what does not fit at once means that the reader is lost. */
@@ -58,6 +60,8 @@ static void step(int fd, struct stream *s) {
 
 static void tick(void) {
     int kept = 0;
+    if (n_active < awaited) return;
+    awaited = 0;
     for (int i = 0; i < n_active; i++) {
         struct stream *s = streams[active[i]];
         if (!s || !s->left) continue;
@@ -130,7 +134,8 @@ static int listen_anywhere(void) {
 }
 
 int main(int argc, char **argv) {
-    long ms = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
+    long ms = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
+    awaited = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     struct rlimit files = {FDS, FDS};
     struct epoll_event events[256];
     if (ms < 1 || ms > 10000) return 2;
