@@ -17,8 +17,11 @@ static const char *env_get(char *const *env, const char *name) {
 static tda_status take_environment(struct plugin *p, char *const *env) {
     for (size_t i = 0; i < p->loaded.note.n_variables; i++) {
         const struct note_variable *v = &p->loaded.note.variables[i];
+        const struct setting_rule *r = &p->loaded.note.rules[v->rule];
         const char *value = p->env_values[v->rule] ? NULL : env_get(env, v->variable);
-        if (value && value[0] && !(p->env_values[v->rule] = str_dup(tda_str_of(value)))) return TDA_E_NOMEM;
+        if (!value || !value[0]) continue;
+        p->env_values[v->rule] = address_complete(value, strcmp(r->type, "url") == 0 ? r->fallback : NULL);
+        if (!p->env_values[v->rule]) return TDA_E_NOMEM;
     }
     return TDA_OK;
 }
