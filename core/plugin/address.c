@@ -40,6 +40,25 @@ tda_status plugins_address(const struct plugins *ps, const struct provider_entry
     return status ? status : url_origin(tda_str_of(ret->url), ret->origin, sizeof ret->origin);
 }
 
+char *address_complete(const char *value, const char *usual) {
+    char origin[ORIGIN_SIZE];
+    if (!usual || strstr(value, "://") || url_origin(tda_str_of(usual), origin, sizeof origin)) return str_dup(tda_str_of(value));
+    struct buf whole;
+    const char *host = strstr(origin, "://") + 3, *port = strrchr(origin, ':');
+    size_t n = strcspn(value, "/");
+    const char *bracket = memrchr(value, ']', n), *colon = memrchr(value, ':', n);
+    if (colon && bracket && bracket > colon) colon = NULL;
+    size_t name = colon ? (size_t)(colon - value) : n;
+    buf_init(&whole, ADDRESS_MAX);
+    buf_add(&whole, origin, (size_t)(host - origin));
+    buf_add_str(&whole, name ? (tda_str){value, name} : (tda_str){host, (size_t)(port - host)});
+    buf_add_str(&whole, colon ? (tda_str){colon, n - name} : tda_str_of(port));
+    buf_add_z(&whole, value + n);
+    char *text = buf_take(&whole, NULL);
+    buf_fini(&whole);
+    return text;
+}
+
 /* ---- hosts ---- */
 
 static bool is_host(const char *host, const char *origin, bool patterns) {

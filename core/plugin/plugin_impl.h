@@ -38,6 +38,9 @@ extern const struct tda_json_api json_table;
 
 /* The operator's: environment, where this snapshot may use it, then the entry's. NULL: none. */
 const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
+/* A vendor's variable may say "host", "host:port" or ":port" (OLLAMA_HOST): what such an address lacks is the note's default's. A
+ * copy, or NULL when memory is out. */
+char *address_complete(const char *value, const char *usual);
 const struct setting_rule *find_rule(const struct plugin *p, const char *name);
 
 /* ---- handles (handles.c): generation in the upper half, loop and slot in the lower ---- */

@@ -14,34 +14,13 @@ static const char *env_get(char *const *env, const char *name) {
     return NULL;
 }
 
-/* Vendors' variables hold addresses as their own tools take them: "gpu-box", "gpu-box:11434", ":11434". What such a one leaves out
- * comes from the entry's default. */
-static char *complete_address(const char *value, const char *fallback) {
-    struct buf out;
-    const char *sep = fallback ? strstr(fallback, "://") : NULL;
-    size_t host_n = strcspn(value, "/");
-    if (strstr(value, "://") || !sep) return str_dup(tda_str_of(value));
-    const char *host = sep + 3, *port = strrchr(host, ':'), *bracket = memchr(value, ']', host_n);
-    const char *own_port = memchr(bracket ? bracket : value, ':', host_n - (size_t)((bracket ? bracket : value) - value));
-    buf_init(&out, 4096);
-    buf_add(&out, fallback, (size_t)(host - fallback));
-    if (value[0] == ':') buf_add(&out, host, strcspn(host, ":/"));
-    buf_add(&out, value, host_n);
-    if (!own_port && port) buf_add(&out, port, strcspn(port, "/"));
-    buf_add_z(&out, value + host_n);
-    char *whole = out.status ? NULL : str_dup(buf_str(&out));
-    buf_fini(&out);
-    return whole;
-}
-
 static tda_status take_environment(struct plugin *p, char *const *env) {
     for (size_t i = 0; i < p->loaded.note.n_variables; i++) {
         const struct note_variable *v = &p->loaded.note.variables[i];
         const struct setting_rule *r = &p->loaded.note.rules[v->rule];
         const char *value = p->env_values[v->rule] ? NULL : env_get(env, v->variable);
-        bool is_url = strcmp(r->type, "url") == 0;
         if (!value || !value[0]) continue;
-        p->env_values[v->rule] = is_url ? complete_address(value, r->fallback) : str_dup(tda_str_of(value));
+        p->env_values[v->rule] = address_complete(value, strcmp(r->type, "url") == 0 ? r->fallback : NULL);
         if (!p->env_values[v->rule]) return TDA_E_NOMEM;
     }
     return TDA_OK;

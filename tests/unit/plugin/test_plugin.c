@@ -4,6 +4,7 @@
 
 #include "plugin/elf_audit.h"
 #include "plugin/note.h"
+#include "plugin/plugin_impl.h"
 
 TestSuite(plugin, .timeout = 60);
 
@@ -53,6 +54,21 @@ Test(plugin, bad_notes) {
                                       "id \nversion 1\nprovides p\n"};
     struct note n;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) cr_assert(parse(bad[i], &n) != TDA_OK, "taken: %s", bad[i]);
+}
+
+Test(plugin, what_an_address_in_a_variable_lacks) {
+    static const char *const rows[][2] = {{"box", "http://box:11434"},        {"box:80", "http://box:80"},
+                                          {":8080", "http://127.0.0.1:8080"}, {"0.0.0.0/x:1", "http://0.0.0.0:11434/x:1"},
+                                          {"[::1]", "http://[::1]:11434"},    {"[::1]:80", "http://[::1]:80"},
+                                          {"https://box", "https://box"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *text = address_complete(rows[i][0], "http://127.0.0.1:11434/");
+        cr_assert_str_eq(text, rows[i][1]);
+        free(text);
+        text = address_complete(rows[i][0], NULL);
+        cr_assert_str_eq(text, rows[i][0]);
+        free(text);
+    }
 }
 
 static char *file;
