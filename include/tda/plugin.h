@@ -64,10 +64,11 @@ typedef const struct tda_plugin *(*tda_plugin_entry)(const struct tda_host *host
  *   config NAME TYPE FLAGS DEFAULT HELP...
  *                                    TYPE text|url|int|bool|secret; FLAGS - or of u (a user may set it), r (required);
  *                                    DEFAULT - for none
- *   address FIELD.MEMBER             a member of azure_deployment_details or friendli_details that is the service's address. Where
- * a user's context has it, it is his base_url: setting("base_url") gives it env NAME VARIABLE                the vendor's usual
- * variable for that config entry, for the shared context; of several the first that is set threads | exports | static-tls   what a
- * language's runtime brings along */
+ *   address FIELD.MEMBER             a member of azure_deployment_details or friendli_details that is an address: where a user's
+ *                                    context has it, it is his base_url, and setting("base_url") gives it
+ *   env NAME VARIABLE                the vendor's usual variable for that config entry, for the shared context; of several
+ *                                    the first that is set. An address in it may lack scheme, host or port: DEFAULT's count then
+ *   threads | exports | static-tls   what a language's runtime brings along */
 #define TDA_NOTE_TYPE 1u
 #define TDA_PLUGIN_NOTE(literal)                                                                                                   \
     __attribute__((section(".note.tda"), used, aligned(4))) static const struct {                                                  \
