@@ -76,7 +76,8 @@ static tda_status host_ctx_get(tda_handle h, uint32_t key, tda_str *ret_value) {
 static tda_status host_ctx_put(tda_call h, uint32_t key, tda_str value) {
     struct call *c = call_get(h);
     if (!c || c->finished) return TDA_E_STALE;
-    if (!c->draft || key == TDA_CTX_PROVIDER || ctx_field_is_address(ctx_field_by_key(key))) return TDA_E_DENIED;
+    const struct ctx_field *f = ctx_field_by_key(key);
+    if (!c->draft || !f || key == TDA_CTX_PROVIDER || ctx_field_is_address(f)) return TDA_E_DENIED;
     return draft_set(c->draft, key, value, NULL);
 }
 

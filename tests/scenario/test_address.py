@@ -145,15 +145,14 @@ class Fields(unittest.TestCase):
                 d.ask("u", url=f"http://of-the-vendor.tda.localhost:{up.port}/models", auth="bearer")
             self.assertEqual(keys(up), ["canary-operators"])
 
-    def test_a_plugin_that_moves_the_address_gets_no_credentials_there(self):
+    def test_a_plugin_cannot_move_the_address(self):
         with Upstream() as home, Upstream() as elsewhere:
-            for note in (f"host http://*.tda.localhost:{home.port}", f"host {home.base[:-3]}"):
-                with Requester(note=f"{self.NOTE}\n{note}", more=PRIVATE) as d:
-                    d.configure("u", model="put:" + elsewhere.base, credentials={"api_key": "canary-key"})
-                    self.assertEqual(d.ask("u", ask="base_url"), elsewhere.base)
-                    self.assertEqual(d.refused("u", url="+/models", auth="bearer").data.get("upstream_code"), "missing_credential")
-                    d.ask("u", url="+/models")
-            self.assertEqual((keys(home), keys(elsewhere)), ([], ["", ""]))
+            with Requester(note=f"{self.NOTE}\nhost http://*.tda.localhost:{home.port}", more=PRIVATE) as d:
+                d.configure("u", model="put:" + elsewhere.base, credentials={"api_key": "canary-key"})
+                self.assertEqual(d.ask("u", ask="base_url"), "(unset)")
+                self.assertIn("flow_open said -13", d.refused("u", url=elsewhere.base + "/models", auth="bearer").message)
+                d.ask("u", url=f"http://a.tda.localhost:{home.port}/models", auth="bearer")
+            self.assertEqual((keys(home), keys(elsewhere)), (["canary-key"], []))
 
     def test_what_is_no_address(self):
         with Requester(note=self.NOTE) as d:
