@@ -114,7 +114,9 @@ static void readable(int epoll, int fd) {
 }
 
 static void welcome(int epoll, int listener) {
-    int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    int one = 1, fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 || fd >= FDS || !(streams[fd] = calloc(1, sizeof *streams[fd]))) {
         if (fd >= 0) close(fd);
         return;
