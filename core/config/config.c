@@ -320,6 +320,7 @@ void config_free(struct config *c) {
     if (c->shown) {
         free(c->shown->listen_from);
         free(c->shown->plugins_from);
+        free(c->shown->secret_readers_from);
         free(c->shown->from);
     }
     free(c->shown);

@@ -59,6 +59,7 @@ struct config {
 #undef TEXT
     char **listen;          /* NULL-terminated */
     char **plugins;         /* plugins.load: names or absolute paths; NULL-terminated */
+    char **secret_readers;  /* plugins.allow_secrets: ids of plugins that may read credentials in clear; NULL: none */
     struct config_kv *pins; /* plugins.sha256: {NAME: hex} */
     size_t n_pins;
     struct config_provider *providers;

@@ -7,7 +7,7 @@
 
 struct config_shown {
     char **from; /* n_settings places: "default", "tda.yaml:3:1", "environment TDA_LOOPS", "--set" */
-    char *listen_from, *plugins_from;
+    char *listen_from, *plugins_from, *secret_readers_from;
 };
 
 struct loading {

@@ -45,6 +45,9 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     join(c->plugins, &text);
     fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, "offline, openai, mcp",
                             "plugins: names in plugins.dir, or absolute paths", "TDA_PLUGINS", buf_str(&text), false});
+    join(c->secret_readers, &text);
+    fn(arg, &(struct shown){"plugins.allow_secrets", c->shown->secret_readers_from ? c->shown->secret_readers_from : "default", "",
+                            "plugins that may read credentials in clear", NULL, buf_str(&text), false});
     for (size_t i = 0; i < n_settings; i++) {
         buf_clear(&text);
         setting_format(&settings[i], c, &text);
@@ -113,6 +116,8 @@ void config_reference(struct buf *out) {
               "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
               "plugins.dir, or absolute paths |\n"
               "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
+              "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
+              "(`needs secrets` in their note) |\n"
               "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
               "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
     for (size_t i = 0; i < n_settings; i++) {

@@ -1,4 +1,5 @@
-/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, providers, mcp_servers. */
+/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, plugins.allow_secrets, providers,
+ * mcp_servers. */
 #include "config/config_impl.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 
 enum { EXPANDED_MAX = 64 << 10, ENTRIES_MAX = 1000 };
 
-const char *const section_names[] = {"listen", "plugins.load", "plugins.sha256", "providers", "mcp_servers", NULL};
+const char *const section_names[] = {
+    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", NULL};
 
 /* ---- ${env:X}, ${file:X} ---- */
 
@@ -179,6 +181,12 @@ static void read_load(struct loading *l, const struct ynode *n) {
             report_at(l, n->where, "plugins.load", "\"%.100s\": a name (NAME.so in plugins.dir) or an absolute path", *name);
     free(l->config->shown->plugins_from);
     l->config->shown->plugins_from = keep(l, n->where);
+}
+
+static void read_secret_readers(struct loading *l, const struct ynode *n) {
+    section_list(l, &l->config->secret_readers, n, "plugins.allow_secrets", true);
+    free(l->config->shown->secret_readers_from);
+    l->config->shown->secret_readers_from = keep(l, n->where);
 }
 
 /* ---- maps ---- */
@@ -364,6 +372,8 @@ bool section_read(struct loading *l, const char *path, const struct ynode *n) {
         read_listen(l, n);
     else if (strcmp(path, "plugins.load") == 0)
         read_load(l, n);
+    else if (strcmp(path, "plugins.allow_secrets") == 0)
+        read_secret_readers(l, n);
     else if (!read_entry)
         return false;
     else if (n->kind != YNODE_MAP)
@@ -394,6 +404,7 @@ tda_status section_defaults(struct loading *l) {
 void sections_free(struct config *c) {
     list_free(c->listen);
     list_free(c->plugins);
+    list_free(c->secret_readers);
     kv_free(c->pins, c->n_pins);
     for (size_t i = 0; i < c->n_providers; i++) {
         free(c->providers[i].name);

@@ -99,6 +99,36 @@ void loop_post(struct loop *l, struct task *t) {
     if (!head) wake_up(l); /* t may have run already: touch it no more */
 }
 
+struct errand {
+    struct task task;
+    void (*fn)(void *arg);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool finished;
+};
+
+static void run_errand(struct task *t) {
+    struct errand *e = CONTAINER_OF(t, struct errand, task);
+    e->fn(e->arg);
+    pthread_mutex_lock(&e->lock);
+    e->finished = true;
+    pthread_cond_signal(&e->done);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg) {
+    struct errand e = {.task = {.run = run_errand}, .fn = fn, .arg = arg};
+    pthread_mutex_init(&e.lock, NULL);
+    pthread_cond_init(&e.done, NULL);
+    loop_post(l, &e.task);
+    pthread_mutex_lock(&e.lock);
+    while (!e.finished) pthread_cond_wait(&e.done, &e.lock);
+    pthread_mutex_unlock(&e.lock);
+    pthread_cond_destroy(&e.done);
+    pthread_mutex_destroy(&e.lock);
+}
+
 static void list_add(struct task_list *list, struct task *t) {
     t->next = NULL;
     if (list->last)

@@ -42,6 +42,8 @@ struct task {
     void (*run)(struct task *t); /* [loop] may free the object that holds t */
 };
 void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster */
+/* [any] but the loop's own thread: runs fn there and waits until it has returned. */
+void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 /* After the current callback has returned to the loop; what a deferred task defers, after the next one. For "finish is deferred".
  */
 void loop_defer(struct loop *l, struct task *t);
