@@ -184,6 +184,30 @@ tda_status history_from_params(struct history *h, struct json params, struct err
     return TDA_OK;
 }
 
+static bool names_tool(const struct tda_part *p) {
+    return (p->kind == TDA_PART_TOOL_USE || p->kind == TDA_PART_TOOL_RESULT) && p->name.n;
+}
+
+tda_status history_rename_tools(struct history *h, tda_str (*rename)(void *arg, tda_str name), void *arg) {
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct tda_msg *old = h->msgs[i];
+        const struct tda_part **list = arena_alloc(h->arena, (old->n_parts + 1) * sizeof *list);
+        if (!list) return TDA_E_NOMEM;
+        for (uint32_t k = 0; k < old->n_parts; k++) {
+            list[k] = old->parts[k];
+            if (!names_tool(list[k])) continue;
+            struct tda_part *p = arena_alloc(h->arena, sizeof *p);
+            if (!p) return TDA_E_NOMEM;
+            *p = *list[k];
+            p->name = rename(arg, p->name);
+            if (!p->name.p) return TDA_E_NOMEM;
+            list[k] = p;
+        }
+        if (!(h->msgs[i] = message_of(h->arena, old->role, old->n_parts, list))) return TDA_E_NOMEM;
+    }
+    return TDA_OK;
+}
+
 static tda_status number_param(struct json params, const char *name, double low, double high, double *ret, uint32_t bit,
                                uint32_t *set, struct error *e) {
     struct json v = json_key(params, tda_str_of(name));

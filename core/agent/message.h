@@ -18,6 +18,9 @@ tda_status history_add(struct history *h, const struct tda_msg *m);
 tda_status history_add_json(struct history *h, struct json message, size_t index, struct error *e);
 tda_status history_add_text(struct history *h, uint32_t role, tda_str text);
 
+/* Each TOOL_USE and TOOL_RESULT gets the name that `rename` gives it; {NULL,0}: out of memory. */
+tda_status history_rename_tools(struct history *h, tda_str (*rename)(void *arg, tda_str name), void *arg);
+
 /* params.messages, or params.input with params.system before it. E_INVALID says which member is wrong. */
 tda_status history_from_params(struct history *h, struct json params, struct error *e);
 

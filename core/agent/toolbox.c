@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 
 static const char box_key; /* owner of catalogues in a live box */
@@ -36,29 +35,6 @@ const struct tool *catalogue_find(const struct catalogue *c, tda_str name) {
     for (size_t i = 0; i < c->n; i++)
         if (tda_str_eq(name, tda_str_of(c->tools[i].name))) return &c->tools[i];
     return NULL;
-}
-
-static bool alias_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-}
-
-/* Where the alias had to differ from SERVER__TOOL, eight digits of the name's hash keep it unique and the same in every turn. */
-void tool_alias(tda_str server, tda_str name, char *out) {
-    size_t n = 0;
-    bool changed = server.n + 2 + name.n > TOOL_ALIAS_MAX;
-    tda_str pieces[] = {server, TDA_STR("__"), name};
-    for (size_t p = 0; p < ARRAY_LEN(pieces); p++)
-        for (size_t i = 0; i < pieces[p].n && n < TOOL_ALIAS_MAX; i++) {
-            char c = pieces[p].p[i];
-            changed = changed || !alias_char(c);
-            out[n++] = alias_char(c) ? c : '_';
-        }
-    out[n] = 0;
-    if (!changed) return;
-    char hex[33];
-    hash_user_hex(name, hex);
-    if (n > TOOL_ALIAS_MAX - 9) n = TOOL_ALIAS_MAX - 9;
-    snprintf(out + n, 10, "_%.8s", hex);
 }
 
 static bool catalogue_add(struct catalogue *c, const struct tda_event *item) {

@@ -7,8 +7,7 @@
 #define AGENT_TOOLBOX_H
 
 #include "agent/agent.h"
-
-enum { TOOL_ALIAS_MAX = 64 };
+#include "agent/tool_names.h"
 
 struct tool {
     char *name; /* the server's */
@@ -28,8 +27,6 @@ struct catalogue {
 
 void catalogue_unref(struct catalogue *c);
 const struct tool *catalogue_find(const struct catalogue *c, tda_str name_or_alias);
-/* Into out[TOOL_ALIAS_MAX + 1]. */
-void tool_alias(tda_str server, tda_str name, char *out);
 
 struct toolbox {
     struct work *work;

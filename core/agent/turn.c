@@ -8,6 +8,7 @@
 
 #include "agent/message.h"
 #include "agent/model_call.h"
+#include "agent/tool_names.h"
 #include "agent/toolbox.h"
 
 enum { TOOL_CALLS_MAX = 64, STEPS_LOG_MAX = 1 << 20 };
@@ -16,6 +17,7 @@ struct turn {
     struct work *work;
     struct history history;
     struct tda_request request;
+    struct tool_names names; /* the caller's and the server's, as the model sees them */
     struct model_call model;
     struct toolbox box;
     bool box_open, model_running, cancelled, with_tools;
@@ -43,7 +45,10 @@ static void turn_fail(struct turn *t, tda_status status, const char *kind, const
 
 static void turn_succeed(struct turn *t, const char *stop) {
     struct jw *out = t->work->out;
-    answer_write(&t->model.answer, t->history.tag, out);
+    struct answer *a = &t->model.answer;
+    for (size_t i = 0; i < a->n_parts; i++)
+        if (a->parts[i].kind == TDA_PART_TOOL_USE) a->parts[i].name = tool_names_own(&t->names, a->parts[i].name);
+    answer_write(a, t->history.tag, out);
     if (stop) jw_put_z(out, "stopped_by", stop);
     if (t->with_tools) {
         jw_end_array(&t->log);
@@ -196,10 +201,23 @@ static tda_status offer_tools(struct turn *t) {
                                      .description = tda_str_of(c->tools[i].description),
                                      .schema = tda_str_of(c->tools[i].schema)};
         list[i] = &tools[i];
+        if (tool_names_add(&t->names, tda_str_of(c->tools[i].name), tools[i].name)) return TDA_E_NOMEM;
     }
     t->request.tools = list;
     t->request.n_tools = (uint32_t)c->n;
     return TDA_OK;
+}
+
+static tda_str rename_tool(void *arg, tda_str name) {
+    return tool_names_alias(arg, name);
+}
+
+/* What the conversation names goes by the same aliases as what is offered. */
+static tda_status name_tools(struct turn *t) {
+    tda_status s = history_rename_tools(&t->history, rename_tool, &t->names);
+    if (s || t->request.tool_choice != TDA_CHOICE_TOOL) return s;
+    t->request.choice_name = tool_names_alias(&t->names, t->request.choice_name);
+    return t->request.choice_name.p ? TDA_OK : TDA_E_NOMEM;
 }
 
 static void on_tools_ready(struct toolbox *box, const struct error *e) {
@@ -207,7 +225,7 @@ static void on_tools_ready(struct toolbox *box, const struct error *e) {
     if (e) {
         struct error copy = *e;
         turn_finish(t, &copy);
-    } else if (offer_tools(t)) {
+    } else if (offer_tools(t) || name_tools(t)) {
         turn_fail(t, TDA_E_LIMIT, "request_too_large", "the server's tools need more memory than one request may have");
     } else {
         ask_model(t);
@@ -227,6 +245,22 @@ static void turn_cancel(struct work *w) {
     }
 }
 
+static tda_status tool_from_json(struct turn *t, struct json v, uint32_t i, struct tda_tool *tool, struct error *e) {
+    tda_str name = json_str(json_key(v, TDA_STR("name")));
+    bool whole = name.n && json_type(json_key(v, TDA_STR("schema"))) == TDA_JSON_OBJECT;
+    if (!whole || tool_names_has(&t->names, name)) {
+        error_set(e, TDA_E_INVALID, "invalid_param", "tools.%u %s", i,
+                  whole ? "has the name of another tool" : "needs a name and a schema (an object)");
+        error_field(e, "tools.%u", i);
+        return TDA_E_INVALID;
+    }
+    *tool = (struct tda_tool){.size = sizeof *tool,
+                              .name = tool_names_alias(&t->names, name),
+                              .description = json_str(json_key(v, TDA_STR("description"))),
+                              .schema = json_raw(json_key(v, TDA_STR("schema")))};
+    return tool->name.p ? TDA_OK : error_set(e, TDA_E_LIMIT, "request_too_large", "too many tools");
+}
+
 /* Tools that a caller of chat.complete brings along: the model may ask for them, he runs them. */
 static tda_status tools_from_params(struct turn *t, struct error *e) {
     struct json list = json_key(t->work->params, TDA_STR("tools"));
@@ -237,14 +271,9 @@ static tda_status tools_from_params(struct turn *t, struct error *e) {
     if (!tools || !pointers) return error_set(e, TDA_E_LIMIT, "request_too_large", "too many tools");
     uint32_t i = 0;
     for (struct json v = json_first(list); json_type(v); v = json_next(v), i++) {
-        tools[i] = (struct tda_tool){.size = sizeof *tools,
-                                     .name = json_str(json_key(v, TDA_STR("name"))),
-                                     .description = json_str(json_key(v, TDA_STR("description"))),
-                                     .schema = json_raw(json_key(v, TDA_STR("schema")))};
+        tda_status s = tool_from_json(t, v, i, &tools[i], e);
+        if (s) return s;
         pointers[i] = &tools[i];
-        if (tools[i].name.n && json_type(json_key(v, TDA_STR("schema"))) == TDA_JSON_OBJECT) continue;
-        error_field(e, "tools.%u", i);
-        return error_set(e, TDA_E_INVALID, "invalid_param", "tools.%u needs a name and a schema (an object)", i);
     }
     t->request.tools = pointers;
     t->request.n_tools = i;
@@ -267,6 +296,7 @@ static void begin(struct work *w, bool with_tools) {
     t->max_steps = (uint32_t)max_steps;
     t->with_tools = with_tools;
     t->history = (struct history){.arena = w->arena, .tag = tda_str_of(tag)};
+    t->names.arena = w->arena;
     t->request =
         (struct tda_request){.size = sizeof t->request, .op = TDA_OP_CHAT, .model = snapshot_get(w->snapshot, TDA_CTX_MODEL)};
     buf_init(&t->log_text, STEPS_LOG_MAX);
@@ -277,9 +307,11 @@ static void begin(struct work *w, bool with_tools) {
     tda_status s = history_from_params(&t->history, w->params, &e);
     if (!s) s = request_from_params(&t->request, w->params, w->arena, &e);
     if (!s && !with_tools) s = tools_from_params(t, &e);
+    bool waits = with_tools && toolbox_wanted(w);
+    if (!s && !waits && name_tools(t)) s = error_set(&e, TDA_E_LIMIT, "request_too_large", "too many tools are named");
     if (s) {
         turn_finish(t, &e);
-    } else if (with_tools && toolbox_wanted(w)) {
+    } else if (waits) {
         t->box = (struct toolbox){.work = w, .done = on_tools_ready};
         t->box_open = true;
         toolbox_open(&t->box);

@@ -4,7 +4,7 @@
 #include "agent/answer.h"
 #include "agent/message.h"
 #include "agent/model_call.h"
-#include "agent/toolbox.h"
+#include "agent/tool_names.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
