@@ -22,6 +22,7 @@
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78, LOOPS_AUTO_MAX = 4, FLAGS_MAX = 64 };
 #define DRAIN_GRACE_NS (5LL * NS_PER_S)
+#define WORKERS_GRACE_NS (2LL * NS_PER_S) /* after the last caller has his answer */
 
 #ifndef TDA_VERSION
 #define TDA_VERSION "0.1.0"
@@ -290,41 +291,24 @@ static unsigned loop_count(const struct config *c) {
 }
 
 struct loop_step {
-    struct task task;
-    struct host *host;
+    struct plugins *plugins;
     struct loop *loop;
-    bool open;
     tda_status status;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool finished;
 };
 
-static void run_loop_step(struct task *t) {
-    struct loop_step *s = CONTAINER_OF(t, struct loop_step, task);
-    tda_status status = TDA_OK;
-    if (s->open)
-        status = plugins_open_loop(s->host->plugins, s->loop);
-    else
-        plugins_close_loop(s->host->plugins, s->loop);
-    pthread_mutex_lock(&s->lock);
-    s->status = status;
-    s->finished = true;
-    pthread_cond_signal(&s->done);
-    pthread_mutex_unlock(&s->lock);
+static void open_instances(void *arg) {
+    struct loop_step *s = arg;
+    s->status = plugins_open_loop(s->plugins, s->loop);
 }
 
-/* Opens or closes the plugins' instances on a loop's own thread, and waits for that. */
-static tda_status on_loop(struct host *h, struct loop *l, bool open) {
-    struct loop_step s = {.task = {.run = run_loop_step}, .host = h, .loop = l, .open = open};
-    pthread_mutex_init(&s.lock, NULL);
-    pthread_cond_init(&s.done, NULL);
-    loop_post(l, &s.task);
-    pthread_mutex_lock(&s.lock);
-    while (!s.finished) pthread_cond_wait(&s.done, &s.lock);
-    pthread_mutex_unlock(&s.lock);
-    pthread_cond_destroy(&s.done);
-    pthread_mutex_destroy(&s.lock);
+static void close_instances(void *arg) {
+    struct loop_step *s = arg;
+    plugins_close_loop(s->plugins, s->loop);
+}
+
+static tda_status on_loop(struct host *h, struct loop *l, void (*step)(void *)) {
+    struct loop_step s = {.plugins = h->plugins, .loop = l};
+    loop_call(l, step, &s);
     return s.status;
 }
 
@@ -338,7 +322,7 @@ static tda_status start_loops(struct host *h) {
         if (!s) s = loop_start(h->loops[i]);
         if (s) return s;
         h->n_started++;
-        s = on_loop(h, h->loops[i], true);
+        s = on_loop(h, h->loops[i], open_instances);
         if (s) return s;
     }
     return TDA_OK;
@@ -413,6 +397,12 @@ static void save_last(struct host *h) {
     if (job_save(h, note, sizeof note)) log_error("the shared context is not saved", LOG_Z("reason", note));
 }
 
+/* A plugin's call that never returns may still touch what would be freed now, and cannot be stopped. */
+static void leave_workers_behind(void) {
+    log_warn("stopped, with blocking calls that never returned");
+    _exit(0);
+}
+
 /* The other way round. Every step takes what a failed start left. */
 static void host_stop(struct host *h) {
     if (h->server) server_stop_listening(h->server);
@@ -420,12 +410,14 @@ static void host_stop(struct host *h) {
     if (h->jobs) jobs_stop(h->jobs);
     if (h->server && h->context_file[0]) save_last(h);
     if (h->server) server_stop(h->server, NS_PER_S);
+    bool quiet = plugins_stop_workers(h->plugins, WORKERS_GRACE_NS);
     contexts_free(h->contexts); /* posts the drops of what lives on loops */
     if (h->n_started) wait_for_children(h);
-    for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], false);
+    for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], close_instances);
     for (unsigned i = 0; i < h->n_started; i++) loop_stop(h->loops[i]);
     for (unsigned i = 0; i < h->n_started; i++) loop_join(h->loops[i]);
     if (h->launcher) launcher_stop(h->launcher);
+    if (!quiet) leave_workers_behind();
     for (unsigned i = 0; i < h->n_loops && h->loops; i++) loop_free(h->loops[i]);
     free(h->loops);
     router_free(h->router);

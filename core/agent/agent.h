@@ -56,6 +56,7 @@ void agent_run(struct work *w);        /* agent.run: model and tools until it st
 void agent_tools_list(struct work *w); /* tools.list */
 void agent_tools_call(struct work *w); /* tools.call */
 void agent_configure(struct work *w);  /* configure */
+void agent_models(struct work *w);     /* models.list */
 void agent_cancel(struct work *w);     /* harmless after done */
 
 /* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */

@@ -16,8 +16,8 @@ struct source {
 /* ---- finding ---- */
 
 static bool is_bound_to(const char *bound, const struct source *from) {
-    if (strcmp(bound, OWN_HOSTS) == 0) return plugins_is_own_host(from->owner->entry, from->origin);
-    return !bound[0] || strcmp(bound, from->origin) == 0;
+    if (!bound[0] || strcmp(bound, from->origin) == 0) return true;
+    return strcmp(bound, OWN_HOSTS) == 0 && plugins_is_own_host(from->owner->entry, from->origin);
 }
 
 static tda_status find_users(const struct source *from, const char *name, tda_str *ret) {
@@ -43,6 +43,19 @@ static tda_status find_secret(const struct source *from, tda_str name, tda_str *
     const struct setting_rule *r = find_rule(from->owner->plugin, key);
     if (!r || !r->secret) return TDA_E_INVALID;
     return from->operators ? find_operators(from, key, ret) : find_users(from, key, ret);
+}
+
+/* For a plugin that reads it itself: for the address that it has for this user, and as for a request to there. */
+tda_status owner_secret(struct owner *o, tda_str name, tda_str *ret) {
+    const struct plugins *ps = o->pl->plugins;
+    char origin[ORIGIN_SIZE];
+    struct address address;
+    struct source from = {.owner = o, .origin = origin};
+    if (plugins_origin(ps, o->entry, o->snapshot, origin, NULL)) return TDA_E_DENIED;
+    bool user_given = plugins_address(ps, o->entry, o->snapshot, &address) == TDA_OK && address.users;
+    tda_status s = find_secret(&from, name, ret);
+    from.operators = true;
+    return s == TDA_E_NOT_FOUND && !user_given ? find_secret(&from, name, ret) : s;
 }
 
 /* ---- filling in ---- */

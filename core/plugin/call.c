@@ -110,7 +110,7 @@ static void tell_plugin_cancel(struct call *c) {
         p->adapter->cancel(c->owner.self, c->conn->owner.handle, c->owner.handle);
     else if (!c->conn && p->provider->cancel)
         p->provider->cancel(c->owner.self, c->owner.handle);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
 }
 
 static void tell_plugin_drop(struct call *c) {
@@ -120,25 +120,38 @@ static void tell_plugin_drop(struct call *c) {
         p->adapter->drop(c->owner.self, c->conn->owner.handle, c->owner.handle);
     else if (!c->conn && p->provider->drop)
         p->provider->drop(c->owner.self, c->owner.handle);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
 }
 
 static void free_call(struct call *c) {
     struct conn *conn = c->conn;
     timer_stop(c->owner.pl->loop, &c->deadline);
     if (conn) LIST_REMOVE(c, of_conn);
+    atomic_fetch_sub_explicit(&c->owner.plugin->in_flight, 1, memory_order_relaxed);
+    blocking_free(c->blocking);
     owner_fini(&c->owner);
     buf_fini(&c->texts);
     free(c);
     if (conn) conn_unref(conn);
 }
 
-static void complete(struct call *c) {
-    struct plugins *ps = c->owner.pl->plugins;
+/* The caller has his answer; what he lent is his again. */
+static void tell_done(struct call *c) {
     owner_quiet(&c->owner);
     timer_stop(c->owner.pl->loop, &c->deadline);
+    c->told = true;
+    c->draft = NULL;
+    if (c->blocking) c->heard = blocking_end(c, TDA_E_STALE);
+    if (c->blocking && !c->run_over) c->owner.pl->late++;
     c->spec.on_done(c->spec.arg, &c->result);
-    tell_plugin_drop(c);
+}
+
+/* A plugin whose run was never begun has not heard of the call. */
+static void complete(struct call *c) {
+    struct plugins *ps = c->owner.pl->plugins;
+    if (!c->told) tell_done(c);
+    if (c->blocking && !c->run_over) return; /* call_run_returned comes back here */
+    if (!c->blocking || c->heard) tell_plugin_drop(c);
     atomic_fetch_add_explicit(&ps->dropped, 1, memory_order_relaxed);
     free_call(c);
 }
@@ -151,7 +164,7 @@ static void step(struct task *t) {
         return;
     }
     if (!c->finished && (c->cancelled || c->timed_out)) {
-        tell_plugin_cancel(c);
+        if (!c->blocking || blocking_end(c, c->cancelled ? TDA_E_CANCELLED : TDA_E_TIMEOUT)) tell_plugin_cancel(c);
         if (!c->finished) call_fail(c, TDA_C_CANCELLED, "");
         return; /* finish has queued the next step */
     }
@@ -177,23 +190,43 @@ int64_t call_upstream_ns(const struct call *c) {
 
 /* ---- callbacks into the plugin ---- */
 
-/* A provider whose last flow has ended, which waits for nothing and has not finished, never will. */
-static void check_alive(struct call *c) {
+static void never_finished(struct call *c) {
     struct owner *o = &c->owner;
-    if (c->conn || c->finished || c->cancelled || c->timed_out || o->plugin->loaded.note.threads) return;
-    if (!LIST_EMPTY(&o->flows) || o->n_timers || o->wakes) return;
     atomic_fetch_add_explicit(&o->plugin->bugs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&o->pl->plugins->bugs, 1, memory_order_relaxed);
     log_error("a plugin forgot to finish a call", LOG_Z("plugin", o->plugin->loaded.note.id), LOG_Z("request", o->request_id));
     call_fail(c, TDA_C_PROTOCOL, "the provider's plugin ended without a result");
 }
 
+/* A provider whose last flow has ended, which waits for nothing and has not finished, never will. */
+static void check_alive(struct call *c) {
+    struct owner *o = &c->owner;
+    if (c->conn || c->blocking || c->finished || c->cancelled || c->timed_out || o->plugin->loaded.note.threads) return;
+    if (!LIST_EMPTY(&o->flows) || o->n_timers || o->wakes) return;
+    never_finished(c);
+}
+
+void call_run_returned(struct call *c, tda_status s) {
+    c->run_over = true;
+    if (c->told) {
+        c->owner.pl->late--;
+        complete(c);
+    } else if (!c->finished && !c->cancelled && !c->timed_out) {
+        char text[96];
+        snprintf(text, sizeof text, "the provider's plugin failed: %s", status_text(s));
+        if (s)
+            call_fail(c, TDA_C_INTERNAL, text);
+        else
+            never_finished(c);
+    }
+}
+
 void call_flow_event(struct owner *o, const struct tda_flow_event *event) {
     struct call *c = (struct call *)o;
     if (c->finished) return;
     plugin_enter(o);
-    if (!c->conn) o->plugin->loaded.provider->on_flow(o->self, o->handle, event);
-    plugin_leave(o->pl);
+    if (!c->conn && o->plugin->loaded.provider->on_flow) o->plugin->loaded.provider->on_flow(o->self, o->handle, event);
+    plugin_leave();
     check_alive(c);
 }
 
@@ -202,7 +235,7 @@ void call_wake(struct owner *o, uint64_t token) {
     if (c->finished) return;
     plugin_enter(o);
     if (!c->conn && o->plugin->loaded.provider->on_wake) o->plugin->loaded.provider->on_wake(o->self, o->handle, token);
-    plugin_leave(o->pl);
+    plugin_leave();
     check_alive(c);
 }
 
@@ -217,6 +250,7 @@ static tda_status make_call(const struct call_spec *spec, struct plugin *p, void
         free(c);
         return s;
     }
+    atomic_fetch_add_explicit(&p->in_flight, 1, memory_order_relaxed);
     c->spec = *spec;
     c->draft = spec->draft;
     c->step.run = step;
@@ -252,22 +286,44 @@ static tda_status start_failed(struct call *c, tda_status s, struct call **ret_c
     return TDA_E_INTERNAL;
 }
 
+/* To a worker; all of the time is the service's. */
+static tda_status start_blocking(struct call *c, const struct tda_request *request, struct error *e) {
+    int64_t retry_ms = -1;
+    tda_status s = blocking_start(c, request, &retry_ms);
+    if (!s) {
+        owner_flow_opened(&c->owner);
+        count_start(c);
+        return TDA_OK;
+    }
+    if (s == TDA_E_BUSY) {
+        error_set(e, s, "workers_busy", "all workers are taken, and enough calls of plugin %s and the like wait for one",
+                  c->owner.plugin->loaded.note.id);
+        error_hint(e, "try again later; the operator's limits are limits.workers and limits.worker_queue");
+        if (e) e->retry_ms = retry_ms;
+    } else {
+        error_set(e, s, NULL, "the call cannot be made: %s", status_text(s));
+    }
+    free_call(c);
+    return s;
+}
+
 tda_status provider_call(const struct call_spec *spec, const struct tda_request *request, struct call **ret_call, struct error *e) {
     struct plugin_loop *pl = plugin_loop_here();
     const struct provider_entry *entry;
     struct call *c;
     tda_status s = plugins_provider(spec->plugins, snapshot_get(spec->snapshot, TDA_CTX_PROVIDER), &entry, e);
     if (s) return s;
-    struct plugin *p = &spec->plugins->list[entry->plugin - spec->plugins->list];
+    struct plugin *p = entry->plugin;
     if (!p->loaded.provider)
         return error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "plugin %s is no provider", p->loaded.note.id);
-    s = make_call(spec, p, pl->provider_self[p - spec->plugins->list], p->loaded.provider->call_state_size, &c);
+    s = make_call(spec, p, p->on[pl->index].provider, p->loaded.provider->call_state_size, &c);
     if (s) return error_set(e, s, NULL, "the call cannot be made: %s", status_text(s));
     c->owner.entry = entry;
     *ret_call = c;
+    if (p->loaded.provider->flags & TDA_P_BLOCKING) return start_blocking(c, request, e);
     plugin_enter(&c->owner);
     s = p->loaded.provider->start(c->owner.self, c->owner.handle, request);
-    plugin_leave(pl);
+    plugin_leave();
     if (!s) {
         count_start(c);
         check_alive(c);
@@ -294,7 +350,7 @@ tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const s
     *ret_call = c;
     plugin_enter(&c->owner);
     s = p->loaded.adapter->start(c->owner.self, conn->owner.handle, c->owner.handle, request);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
     if (!s) {
         count_start(c);
         return TDA_OK;

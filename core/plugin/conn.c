@@ -89,7 +89,7 @@ static void drop_object(struct conn *c) {
     if (!c->object) return;
     plugin_enter(&c->owner);
     c->object_drop(c->owner.self, c->object);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
     c->object = NULL;
 }
 
@@ -102,7 +102,7 @@ static void drop_conn(struct conn *c) {
     if (a->conn_drop) {
         plugin_enter(&c->owner);
         a->conn_drop(c->owner.self, c->owner.handle);
-        plugin_leave(c->owner.pl);
+        plugin_leave();
     }
     drop_object(c);
     LIST_REMOVE(c, of_loop);
@@ -110,6 +110,7 @@ static void drop_conn(struct conn *c) {
     c->owner.state = NULL;
     c->owner.handle = 0;
     atomic_fetch_sub_explicit(&c->owner.pl->plugins->conns_open, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->owner.plugin->conns, 1, memory_order_relaxed);
     conn_unref(c);
 }
 
@@ -143,7 +144,7 @@ static void close_conn(struct conn *c) {
     timer_set(l, &c->force, clock_now_ns() + FORCE_GRACES * loop_config(l)->mcp_stop_grace);
     plugin_enter(&c->owner);
     c->owner.plugin->loaded.adapter->conn_close(c->owner.self, c->owner.handle);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
     plugin_flows_stop(&c->owner);
     if (LIST_EMPTY(&c->owner.flows)) end_conn(c, TDA_C_CANCELLED, TDA_STR("the connection was closed"));
 }
@@ -212,7 +213,7 @@ void conn_flow_event(struct owner *o, const struct tda_flow_event *event) {
     if (c->state >= CONN_ENDED) return;
     plugin_enter(o);
     o->plugin->loaded.adapter->conn_flow(o->self, o->handle, event);
-    plugin_leave(o->pl);
+    plugin_leave();
     if (c->state == CONN_CLOSING && LIST_EMPTY(&o->flows)) end_conn(c, TDA_C_CANCELLED, TDA_STR("the connection was closed"));
 }
 
@@ -221,7 +222,7 @@ void conn_wake_event(struct owner *o, uint64_t token) {
     if (c->state >= CONN_ENDED || !o->plugin->loaded.adapter->conn_wake) return;
     plugin_enter(o);
     o->plugin->loaded.adapter->conn_wake(o->self, o->handle, token);
-    plugin_leave(o->pl);
+    plugin_leave();
 }
 
 /* ---- opening ---- */
@@ -252,11 +253,9 @@ static tda_status find_server(struct conn *c, const struct config *config, const
     return (c->url = str_dup(url)) ? TDA_OK : TDA_E_NOMEM;
 }
 
-static struct plugin *find_adapter(struct plugins *ps, const char *id, struct error *e) {
-    for (size_t i = 0; i < ps->n; i++) {
-        struct plugin *p = &ps->list[i];
-        if (!p->reason[0] && p->loaded.adapter && strcmp(p->loaded.note.id, id) == 0) return p;
-    }
+static struct plugin *find_adapter(const struct plugins *ps, const char *id, struct error *e) {
+    struct plugin *p = registry_find(registry_now(ps), id);
+    if (p && p->loaded.adapter) return p;
     error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "the adapter plugin \"%s\" is not loaded", id);
     error_hint(e, "add it to plugins.load; plugin.list says why it was refused");
     return NULL;
@@ -281,8 +280,7 @@ static tda_status make_conn(const struct call_spec *spec, struct conn **ret, str
     struct plugin *p = s ? NULL : find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
     if (!s && !p) s = TDA_E_UNSUPPORTED;
     if (!s) s = copy_fields(c, spec->snapshot);
-    if (!s)
-        s = owner_init(&c->owner, HANDLE_CONN, pl, p, pl->adapter_self[p - pl->plugins->list], p->loaded.adapter->conn_state_size);
+    if (!s) s = owner_init(&c->owner, HANDLE_CONN, pl, p, p->on[pl->index].adapter, p->loaded.adapter->conn_state_size);
     if (s) {
         conn_unref(c);
         return s;
@@ -290,6 +288,7 @@ static tda_status make_conn(const struct call_spec *spec, struct conn **ret, str
     snprintf(c->owner.user, sizeof c->owner.user, "%s", snapshot_user(spec->snapshot));
     LIST_INSERT_HEAD(&pl->conns, c, of_loop);
     atomic_fetch_add_explicit(&pl->plugins->conns_open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&p->conns, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&pl->plugins->conns_total, 1, memory_order_relaxed);
     *ret = c;
     return TDA_OK;
@@ -305,6 +304,7 @@ static void connect_failed(struct conn *c, tda_status s) {
     c->owner.state = NULL;
     c->owner.handle = 0;
     atomic_fetch_sub_explicit(&c->owner.pl->plugins->conns_open, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->owner.plugin->conns, 1, memory_order_relaxed);
     conn_unref(c);
     queue_step(c);
 }
@@ -319,7 +319,7 @@ static void connect_plugin(struct conn *c) {
                                 .deadline_ms = ready_ns / NS_PER_MS};
     plugin_enter(&c->owner);
     tda_status s = c->owner.plugin->loaded.adapter->connect(c->owner.self, c->owner.handle, &server);
-    plugin_leave(c->owner.pl);
+    plugin_leave();
     if (s) connect_failed(c, s);
 }
 

@@ -11,7 +11,8 @@ static void host_log(tda_handle h, uint32_t level, tda_str text) {
     char hashed[9] = "";
     const char *plugin = "", *request = "";
     struct buf clean;
-    struct owner *o = h && plugin_loop_at(handle_loop(h)) == plugin_loop_here() ? owner_get(h) : NULL;
+    bool here = plugin_loop_here() && plugin_loop_at(handle_loop(h)) == plugin_loop_here();
+    struct owner *o = h && (here || blocking_call(h)) ? owner_or_worker(h) : NULL;
     enum log_level l = level >= 1 && level <= 4 ? (enum log_level)level : LOG_LEVEL_INFO;
     if (!log_enabled(l)) return;
     buf_init(&clean, LOG_TEXT_MAX * 2);
@@ -33,7 +34,7 @@ static const void *host_extension(tda_str id) {
 }
 
 static void *host_state(tda_handle h) {
-    struct owner *o = owner_get(h);
+    struct owner *o = owner_or_worker(h);
     return o ? o->state : NULL;
 }
 
@@ -43,13 +44,13 @@ static struct call *call_get(tda_call h) {
 }
 
 static tda_status host_emit(tda_call h, const struct tda_event *event) {
-    struct call *c = call_get(h);
-    return c ? call_emit(c, event) : TDA_E_STALE;
+    struct call *of_worker = blocking_call(h), *c = of_worker ? NULL : call_get(h);
+    return of_worker ? blocking_emit(of_worker, event) : c ? call_emit(c, event) : TDA_E_STALE;
 }
 
 static tda_status host_finish(tda_call h, const struct tda_result *result) {
-    struct call *c = call_get(h);
-    return c ? call_finish(c, result) : TDA_E_STALE;
+    struct call *of_worker = blocking_call(h), *c = of_worker ? NULL : call_get(h);
+    return of_worker ? blocking_finish(of_worker, result) : c ? call_finish(c, result) : TDA_E_STALE;
 }
 
 static tda_status host_timer(tda_handle h, uint64_t token, uint32_t ms) {
@@ -58,16 +59,21 @@ static tda_status host_timer(tda_handle h, uint64_t token, uint32_t ms) {
     return token >> 63 ? TDA_E_INVALID : owner_timer(o, token, ms);
 }
 
+/* A draft is its loop's: a worker sees the snapshot that was made of it. */
+static tda_str field_value(const struct owner *o, const struct ctx_field *f) {
+    if (o->kind == HANDLE_CONN) return tda_str_of(((const struct conn *)o)->fields[f - ctx_fields]);
+    const struct call *c = (const struct call *)o;
+    return !c->blocking && c->draft ? draft_get(c->draft, f->key) : snapshot_get(o->snapshot, f->key);
+}
+
 static tda_status host_ctx_get(tda_handle h, uint32_t key, tda_str *ret_value) {
-    struct owner *o = owner_get(h);
+    struct owner *o = owner_or_worker(h);
     const struct ctx_field *f = ctx_field_by_key(key);
     if (!o || !f) return o ? TDA_E_NOT_FOUND : TDA_E_STALE;
     if (f->kind == CTX_LIVE) return TDA_E_DENIED;
-    tda_str v = o->kind == HANDLE_CONN      ? tda_str_of(((struct conn *)o)->fields[f - ctx_fields])
-                : ((struct call *)o)->draft ? draft_get(((struct call *)o)->draft, key)
-                                            : snapshot_get(o->snapshot, key);
+    tda_str v = field_value(o, f);
     if (!v.p) return TDA_E_NOT_FOUND;
-    tda_str copy = scratch_copy(o->pl, v); /* a ctx_put in the same callback would pull the ground from under it */
+    tda_str copy = scratch_copy(v); /* a ctx_put in the same callback would pull the ground from under it */
     if (!copy.p) return TDA_E_NOMEM;
     *ret_value = copy;
     return TDA_OK;
@@ -84,14 +90,14 @@ static tda_status host_ctx_put(tda_call h, uint32_t key, tda_str value) {
 static tda_status give_address(struct owner *o, tda_str *ret_value) {
     struct address a;
     if (plugins_address(o->pl->plugins, o->entry, o->snapshot, &a)) return TDA_E_NOT_FOUND;
-    tda_str copy = scratch_copy(o->pl, tda_str_of(a.url));
+    tda_str copy = scratch_copy(tda_str_of(a.url));
     if (!copy.p) return TDA_E_NOMEM;
     *ret_value = copy;
     return TDA_OK;
 }
 
 static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
-    struct owner *o = owner_get(h);
+    struct owner *o = owner_or_worker(h);
     char key[64];
     if (!o) return TDA_E_STALE;
     if (name.n >= sizeof key) return TDA_E_NOT_FOUND;
@@ -106,12 +112,17 @@ static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
     return TDA_OK;
 }
 
+/* Of all generations of all plugins, another number each. */
+static uint64_t generation_key(const struct owner *o) {
+    return (uintptr_t)o->plugin;
+}
+
 static tda_status host_object_put(tda_handle h, void *object, void (*drop)(void *self, void *object)) {
     struct owner *o = owner_get(h);
     if (!o) return TDA_E_STALE;
     if (!object || !drop) return TDA_E_INVALID;
     if (o->kind == HANDLE_CALL && !((struct call *)o)->conn)
-        return live_put(snapshot_live(o->snapshot, CTX_GROUP_MODEL), o->pl->index, o->self ? o->self : o->plugin, 0, object, drop);
+        return live_put(snapshot_live(o->snapshot, CTX_GROUP_MODEL), o->pl->index, o->self, generation_key(o), object, drop);
     struct conn *c = o->kind == HANDLE_CONN ? (struct conn *)o : ((struct call *)o)->conn;
     if (c->object) return TDA_E_EXISTS;
     c->object = object;
@@ -124,7 +135,7 @@ static tda_status host_object_get(tda_handle h, void **ret_object) {
     void *object;
     if (!o) return TDA_E_STALE;
     if (o->kind == HANDLE_CALL && !((struct call *)o)->conn)
-        object = live_get(snapshot_live(o->snapshot, CTX_GROUP_MODEL), o->pl->index, o->self ? o->self : o->plugin, 0);
+        object = live_get(snapshot_live(o->snapshot, CTX_GROUP_MODEL), o->pl->index, o->self, generation_key(o));
     else
         object = o->kind == HANDLE_CONN ? ((struct conn *)o)->object : ((struct call *)o)->conn->object;
     if (!object) return TDA_E_NOT_FOUND;
@@ -161,8 +172,11 @@ static tda_status host_flow_abort(tda_handle h, tda_flow flow) {
     return o ? plugin_flow_abort(o, flow) : TDA_E_STALE;
 }
 
-static tda_status host_secret_get(tda_call call UNUSED, tda_str name UNUSED, tda_str *ret_value UNUSED) {
-    return TDA_E_UNSUPPORTED; /* comes with blocking providers */
+static tda_status host_secret_get(tda_call call, tda_str name, tda_str *ret_value) {
+    struct call *c = blocking_call(call);
+    if (!c) return owner_get(call) ? TDA_E_UNSUPPORTED : TDA_E_STALE;
+    if (!plugin_may_read_secrets(c->owner.pl->plugins->config, &c->owner.plugin->loaded.note)) return TDA_E_DENIED;
+    return owner_secret(&c->owner, name, ret_value);
 }
 
 const struct tda_host host_table = {

@@ -1,10 +1,10 @@
-/* "tda.json/1": core/json behind the SDK's face. Documents and writers live on the loop's scratch list and go when the callback
+/* "tda.json/1": core/json behind the SDK's face. Documents and writers live on the thread's scratch list and go when the callback
  * returns. */
 #include "json/json.h"
 
 #include "plugin/plugin_impl.h"
 
-enum { WRITER_MAX = 64 << 20 };
+enum { WRITER_MAX = 64 << 20, SCRATCH_MAX = 100000 };
 
 struct tda_json_writer {
     struct buf out;
@@ -25,27 +25,34 @@ struct scratch {
     };
 };
 
-void scratch_clear(struct plugin_loop *pl) {
-    while (pl->scratch) {
-        struct scratch *s = pl->scratch;
-        pl->scratch = s->next;
+/* Of the callback that this thread is in: a loop's or a worker's. */
+static _Thread_local struct scratch *scratch;
+static _Thread_local unsigned n_scratch;
+
+void scratch_clear(void) {
+    n_scratch = 0;
+    while (scratch) {
+        struct scratch *s = scratch;
+        scratch = s->next;
         if (s->kind == SCRATCH_DOC) json_free(s->doc);
         if (s->kind == SCRATCH_WRITER) buf_fini(&s->writer.out);
         free(s);
     }
 }
 
-static struct scratch *scratch_new(struct plugin_loop *pl, enum scratch_kind kind, size_t extra) {
-    struct scratch *s = calloc(1, sizeof *s + extra);
+/* A run may take long and parse much, so there is a bound. */
+static struct scratch *scratch_new(enum scratch_kind kind, size_t extra) {
+    struct scratch *s = n_scratch < SCRATCH_MAX ? calloc(1, sizeof *s + extra) : NULL;
     if (!s) return NULL;
+    n_scratch++;
     s->kind = kind;
-    s->next = pl->scratch;
-    pl->scratch = s;
+    s->next = scratch;
+    scratch = s;
     return s;
 }
 
-tda_str scratch_copy(struct plugin_loop *pl, tda_str text) {
-    struct scratch *s = scratch_new(pl, SCRATCH_COPY, text.n);
+tda_str scratch_copy(tda_str text) {
+    struct scratch *s = scratch_new(SCRATCH_COPY, text.n);
     if (!s) return (tda_str){0};
     memcpy(s->copy, text.p, text.n);
     s->copy[text.n] = 0;
@@ -55,9 +62,8 @@ tda_str scratch_copy(struct plugin_loop *pl, tda_str text) {
 /* ---- reading ---- */
 
 static tda_status parse(tda_handle h, tda_str text, tda_json *ret_root) {
-    struct owner *o = owner_get(h);
-    if (!o) return TDA_E_STALE;
-    struct scratch *s = scratch_new(o->pl, SCRATCH_DOC, 0);
+    if (!owner_or_worker(h)) return TDA_E_STALE;
+    struct scratch *s = scratch_new(SCRATCH_DOC, 0);
     if (!s) return TDA_E_NOMEM;
     tda_status status = json_parse(text, 0, &s->doc, NULL);
     if (status) return status;
@@ -117,8 +123,7 @@ static int32_t boolean(tda_json v, int32_t *ret) {
 /* ---- writing ---- */
 
 static tda_json_writer *writer(tda_handle h) {
-    struct owner *o = owner_get(h);
-    struct scratch *s = o ? scratch_new(o->pl, SCRATCH_WRITER, 0) : NULL;
+    struct scratch *s = owner_or_worker(h) ? scratch_new(SCRATCH_WRITER, 0) : NULL;
     if (!s) return NULL;
     buf_init(&s->writer.out, WRITER_MAX);
     jw_init(&s->writer.jw, &s->writer.out);

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "plugin/elf_audit.h"
+#include "plugin/plugin_impl.h"
 
-enum { FILE_MAX = 256 << 20, STATE_MAX = 64 << 10 };
+enum { FILE_MAX = 256 << 20, STATE_MAX = 64 << 10, MODULES_MAX = 256 };
 
 /* ---- the path ---- */
 
@@ -141,9 +142,21 @@ static tda_status check_abi(const struct elf_facts *f, struct error *e) {
     return TDA_E_ABI;
 }
 
-static tda_status check_needs(const struct note *n, struct error *e) {
+bool plugin_may_read_secrets(const struct config *c, const struct note *n) {
+    char *const *id = c->secret_readers;
+    while (id && *id && strcmp(*id, n->id) != 0) id++;
+    return note_needs(n, "secrets") && id && *id;
+}
+
+static tda_status check_needs(const struct config *c, const struct note *n, struct error *e) {
     for (size_t i = 0; i < n->n_needs; i++) {
         if (strcmp(n->needs[i], "tda.json/1") == 0) continue;
+        if (strcmp(n->needs[i], "secrets") == 0) {
+            if (plugin_may_read_secrets(c, n)) continue;
+            error_set(e, TDA_E_DENIED, "secrets_not_allowed", "it wants to read users' credentials in clear");
+            error_hint(e, "if it is trusted with them, put %s into plugins.allow_secrets", n->id);
+            return TDA_E_DENIED;
+        }
         return error_set(e, TDA_E_UNSUPPORTED, "unknown_need", "it needs \"%.60s\", which this host does not have", n->needs[i]);
     }
     return TDA_OK;
@@ -169,11 +182,11 @@ static tda_status enter(struct loaded *l, void *module, const struct tda_host *h
 }
 
 static tda_status check_provider(const struct tda_provider *p, struct error *e) {
-    if (!TDA_HAS(p, struct tda_provider, drop) || !p->start || !p->on_flow)
-        return error_set(e, TDA_E_ABI, "bad_table", "its table of " TDA_PROVIDER_ID " is too small, or lacks start or on_flow");
-    if (p->flags & TDA_P_BLOCKING)
-        return error_set(e, TDA_E_UNSUPPORTED, "blocking",
-                         "it is a blocking provider (TDA_P_BLOCKING), which this version cannot run yet");
+    if (!TDA_HAS(p, struct tda_provider, drop))
+        return error_set(e, TDA_E_ABI, "bad_table", "its table of " TDA_PROVIDER_ID " is too small");
+    if (p->flags & TDA_P_BLOCKING ? !TDA_HAS(p, struct tda_provider, run) || !p->run : !p->start || !p->on_flow)
+        return error_set(e, TDA_E_ABI, "bad_table", "its table of " TDA_PROVIDER_ID " lacks %s",
+                         p->flags & TDA_P_BLOCKING ? "run, which a blocking provider (TDA_P_BLOCKING) has" : "start or on_flow");
     if (p->call_state_size > STATE_MAX) return error_set(e, TDA_E_LIMIT, "bad_table", "its call_state_size is above 64 KiB");
     return TDA_OK;
 }
@@ -216,9 +229,32 @@ static tda_status judge_bytes(const struct config *c, int fd, size_t size, struc
     tda_status s = elf_audit(file, TDA_PLUGIN_ENTRY_SYMBOL, &facts, e);
     if (!s) s = check_abi(&facts, e);
     if (!s) s = note_parse(facts.note, &l->note, e);
-    if (!s) s = check_needs(&l->note, e);
+    if (!s) s = check_needs(c, &l->note, e);
     if (!s) s = check_pin(c, l->note.id, file, e);
     return s;
+}
+
+/* glibc knows modules by inode too: the same file again would be the same module, with its state, booted a second time. And what is
+ * never unloaded has a bound. */
+static struct {
+    dev_t dev;
+    ino_t ino;
+} modules[MODULES_MAX];
+static size_t n_modules;
+
+static tda_status check_module(const struct stat *st, struct error *e) {
+    for (size_t i = 0; i < n_modules; i++) {
+        if (modules[i].dev != st->st_dev || modules[i].ino != st->st_ino) continue;
+        error_set(e, TDA_E_EXISTS, "same_file", "this very file is loaded already");
+        error_hint(e, "put a new version in its place by renaming (mv, install), never by writing into the file");
+        return TDA_E_EXISTS;
+    }
+    if (n_modules == MODULES_MAX) {
+        error_set(e, TDA_E_LIMIT, "too_many_modules", "%d files were loaded since the start; none is ever unloaded", MODULES_MAX);
+        error_hint(e, "restart the daemon");
+        return TDA_E_LIMIT;
+    }
+    return TDA_OK;
 }
 
 /* The very file that was judged, whatever stands at its path now. glibc knows modules by the name they were opened with, and a
@@ -226,12 +262,21 @@ static tda_status judge_bytes(const struct config *c, int fd, size_t size, struc
 static tda_status open_module(int fd, void **ret, struct error *e) {
     static int next_fd = 100;
     char by_fd[64];
+    struct stat st;
+    if (fstat(fd, &st)) return error_set(e, TDA_E_IO, NULL, "%s", strerror(errno));
+    tda_status s = check_module(&st, e);
+    if (s) return s;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, next_fd);
     if (own < 0) return error_set(e, TDA_E_IO, "dlopen", "%s", strerror(errno));
     next_fd = own + 1;
     snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", own);
     *ret = dlopen(by_fd, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    tda_status s = *ret ? TDA_OK : error_set(e, TDA_E_INVALID, "dlopen", "it cannot be loaded: %.200s", dlerror());
+    if (*ret) {
+        modules[n_modules].dev = st.st_dev;
+        modules[n_modules++].ino = st.st_ino;
+    } else {
+        s = error_set(e, TDA_E_INVALID, "dlopen", "it cannot be loaded: %.200s", dlerror());
+    }
     close(own);
     return s;
 }

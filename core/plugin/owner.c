@@ -13,8 +13,8 @@ void plugin_enter(struct owner *o) {
     loop_label(o->pl->loop, o->plugin->label);
 }
 
-void plugin_leave(struct plugin_loop *pl) {
-    scratch_clear(pl);
+void plugin_leave(void) {
+    scratch_clear();
 }
 
 tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self,
@@ -35,6 +35,11 @@ struct owner *owner_get(tda_handle h) {
     if (!o) o = handle_get(h, HANDLE_CONN);
     if (!o && plugin_loop_here()) atomic_fetch_add_explicit(&plugin_loop_here()->plugins->stale, 1, memory_order_relaxed);
     return o;
+}
+
+struct owner *owner_or_worker(tda_handle h) {
+    struct call *c = blocking_call(h);
+    return c ? &c->owner : owner_get(h);
 }
 
 static void timer_free(struct plugin_timer *t) {

@@ -7,6 +7,7 @@
 
 #include "loop/flow.h"
 #include "loop/url.h"
+#include "loop/workers.h"
 #include "plugin/calls.h"
 #include "plugin/load.h"
 
@@ -14,24 +15,57 @@ enum { LOOPS_MAX = 64, TIMERS_MAX = 16 };
 
 /* ---- registry (plugins.c, settings.c) ---- */
 
+/* What a plugin has on one loop: touched there only. */
+struct instance {
+    void *provider, *adapter; /* self */
+    bool is_open;
+};
+
+/* One generation of a plugin: a file that was loaded, or refused at the start. Lives until the process ends. */
 struct plugin {
     struct loaded loaded;
     char *name;                       /* as in plugins.load */
+    uint32_t generation;              /* 1: loaded at the start, or the first of its id */
     char reason[640];                 /* why it was refused; empty: it is loaded */
     char *env_values[NOTE_RULES_MAX]; /* of the note's variables, where set */
-    _Atomic uint64_t calls, bugs;
+    _Atomic uint64_t calls, bugs, in_flight, conns;
     char label[48];
+    struct instance on[LOOPS_MAX];
+};
+
+/* What there is at one time: immutable once published, swapped whole, kept until the end because calls hold entries of it. */
+struct registry {
+    struct registry *before;
+    struct plugin **list; /* the newest generation of an id stands last */
+    size_t n;
+    struct provider_entry *entries;
+    size_t n_entries;
 };
 
 struct plugins {
     const struct config *config;
-    struct plugin *list;
-    size_t n;
-    struct provider_entry *entries;
-    size_t n_entries;
+    char *const *env;
+    struct workers *workers;
+    _Atomic(struct registry *) now;
+    atomic_bool loading; /* a plugin.load is under way: one at a time */
     struct plugin_loop *loops[LOOPS_MAX];
     _Atomic uint64_t started, finished, dropped, stale, bugs, conns_open, conns_total;
 };
+
+static inline const struct registry *registry_now(const struct plugins *ps) {
+    return atomic_load_explicit(&ps->now, memory_order_acquire);
+}
+struct plugin *registry_find(const struct registry *r, const char *id); /* the newest generation that is loaded, or NULL */
+/* `before`'s plugins and one more, which it takes; before NULL: none. Entries come with registry_make_entries. */
+tda_status registry_new(const struct registry *before, struct plugin *more, struct registry **ret);
+/* Providers as users name them; what of the configuration does not fit the plugins' notes goes into the report. */
+tda_status registry_make_entries(struct registry *r, const struct config *c, struct buf *report);
+void registry_free(struct registry *r); /* not its plugins */
+/* Loads and judges `name` (as in plugins.load): all but its instances. */
+tda_status plugin_new(const struct plugins *ps, const char *name, struct plugin **ret, struct error *e);
+void plugin_free(struct plugin *p);
+tda_status plugin_open_on(struct plugin *p, unsigned loop_index); /* [loop] */
+void plugin_close_on(struct plugin *p, unsigned loop_index);      /* [loop] harmless when not open */
 
 extern const struct tda_host host_table;
 extern const struct tda_json_api json_table;
@@ -54,8 +88,6 @@ struct slot {
     void *object;
 };
 
-struct scratch; /* json_ext.c */
-
 /* What the plugins' instances of one loop share. */
 struct plugin_loop {
     struct plugins *plugins;
@@ -63,9 +95,8 @@ struct plugin_loop {
     unsigned index;
     struct slot *slots;
     uint32_t n_slots, cap_slots, free_slot;
-    void **provider_self, **adapter_self; /* by plugin */
+    unsigned late; /* calls that have been answered while a worker still runs them */
     LIST_HEAD(conn_list, conn) conns;
-    struct scratch *scratch; /* freed when the plugin's callback returns */
 };
 
 struct plugin_loop *plugin_loop_here(void); /* the calling thread's, or NULL */
@@ -107,7 +138,8 @@ tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop
 /* Aborts flows, stops timers, ends the handle. */
 void owner_quiet(struct owner *o);
 void owner_fini(struct owner *o);
-struct owner *owner_get(tda_handle h); /* a call or a connection, alive and on this thread */
+struct owner *owner_get(tda_handle h);       /* a call or a connection, alive and on this loop's thread */
+struct owner *owner_or_worker(tda_handle h); /* that, or the call that this worker runs */
 tda_status owner_timer(struct owner *o, uint64_t token, uint32_t ms);
 tda_status owner_wake(tda_handle h, uint64_t token); /* [any] */
 void owner_flow_opened(struct owner *o);
@@ -115,7 +147,7 @@ void owner_flow_closed(struct owner *o);
 int64_t owner_upstream_ns(const struct owner *o);
 /* Around every callback into a plugin. */
 void plugin_enter(struct owner *o);
-void plugin_leave(struct plugin_loop *pl);
+void plugin_leave(void);
 /* Events into the plugin; implemented by call.c and conn.c. */
 void call_flow_event(struct owner *o, const struct tda_flow_event *event);
 void call_wake(struct owner *o, uint64_t token);
@@ -134,6 +166,9 @@ struct auth {
  * secret; DENIED: there is, and it is not for this origin; INVALID, UNSUPPORTED: the plugin asks for what cannot be. */
 tda_status auth_fill(struct owner *o, const struct tda_auth *a, const char *origin, struct http_spec *spec, struct auth *auth);
 void auth_fini(struct auth *auth);
+/* [worker] The secret `name`, for a plugin that may read it: as auth_fill finds it, for the plugin's own address. */
+tda_status owner_secret(struct owner *o, tda_str name, tda_str *ret);
+bool plugin_may_read_secrets(const struct config *c, const struct note *n);
 
 /* ---- flows (plugin_flow.c, server_flow.c) ---- */
 
@@ -159,7 +194,10 @@ struct call {
     struct owner owner;
     struct call_spec spec;
     struct draft *draft;
-    struct conn *conn; /* of an adapter's call: a reference */
+    struct conn *conn;         /* of an adapter's call: a reference */
+    struct blocking *blocking; /* of a call that a worker runs */
+    bool told, heard;          /* done came; run was begun */
+    bool run_over;             /* no worker has the call (any more) */
     LIST_ENTRY(call) of_conn;
     struct timer deadline;
     struct task step;
@@ -172,6 +210,22 @@ tda_status call_finish(struct call *c, const struct tda_result *result);
 tda_status call_emit(struct call *c, const struct tda_event *event);
 void call_fail(struct call *c, uint32_t cls, const char *text);
 const struct secrets *call_secrets(const struct call *c);
+void call_run_returned(struct call *c, tda_status s); /* from blocking.c: nothing of the call is on a worker any more */
+
+/* ---- calls on workers (blocking.c, request_copy.c) ---- */
+
+/* [loop] Copies the request and hands the call to a worker. What it made goes with blocking_free, also after a failure. */
+tda_status blocking_start(struct call *c, const struct tda_request *request, int64_t *ret_retry_ms);
+/* [loop] From now on emit and finish of the worker are refused with `why`. True: run was begun. Sets c->run_over when the call was
+ * still waiting. */
+bool blocking_end(struct call *c, tda_status why);
+void blocking_free(struct blocking *b); /* NULL is fine */
+/* [worker] The call that this thread runs, when `h` is its handle; else NULL. */
+struct call *blocking_call(tda_handle h);
+tda_status blocking_emit(struct call *c, const struct tda_event *event);     /* [worker] waits for room */
+tda_status blocking_finish(struct call *c, const struct tda_result *result); /* [worker] */
+struct arena;
+tda_status request_copy(const struct tda_request *from, struct arena *a, struct tda_request *ret);
 
 /* ---- connections (conn.c) ---- */
 
@@ -213,8 +267,8 @@ void conns_force(struct plugin_loop *pl); /* at the loop's end */
 
 /* ---- memory until the callback returns (json_ext.c) ---- */
 
-void scratch_clear(struct plugin_loop *pl);
-/* A copy that lives until the plugin's callback returns; {NULL,0} when memory is out. */
-tda_str scratch_copy(struct plugin_loop *pl, tda_str s);
+void scratch_clear(void);
+/* A copy that lives until the plugin's callback on this thread returns; {NULL,0} when memory is out. */
+tda_str scratch_copy(tda_str s);
 
 #endif

@@ -30,31 +30,81 @@ static bool is_loaded(const struct plugin *p) {
     return !p->reason[0];
 }
 
-static struct plugin *find_plugin(const struct plugins *ps, const char *id) {
-    for (size_t i = 0; i < ps->n; i++)
-        if (is_loaded(&ps->list[i]) && strcmp(ps->list[i].loaded.note.id, id) == 0) return &ps->list[i];
+struct plugin *registry_find(const struct registry *r, const char *id) {
+    for (size_t i = r ? r->n : 0; i-- > 0;)
+        if (is_loaded(r->list[i]) && strcmp(r->list[i]->loaded.note.id, id) == 0) return r->list[i];
     return NULL;
 }
 
-static void load_one(struct plugins *ps, struct plugin *p, const char *name, char *const *env) {
+tda_status plugin_new(const struct plugins *ps, const char *name, struct plugin **ret, struct error *e) {
+    struct plugin *p = calloc(1, sizeof *p);
+    if (!p || !(p->name = str_dup(tda_str_of(name)))) {
+        free(p);
+        return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
+    }
+    tda_status s = plugin_load(ps->config, name, &host_table, &p->loaded, e);
+    if (!s) s = take_environment(p, ps->env);
+    snprintf(p->label, sizeof p->label, "plugin %s", p->loaded.note.id ? p->loaded.note.id : "");
+    p->generation = 1;
+    *ret = p;
+    if (!s) return TDA_OK;
+    snprintf(p->reason, sizeof p->reason, "%s%s%s", e->text[0] ? e->text : status_text(s), e->hint[0] ? "; " : "", e->hint);
+    return s;
+}
+
+void plugin_free(struct plugin *p) {
+    if (!p) return;
+    for (size_t k = 0; k < NOTE_RULES_MAX; k++) free(p->env_values[k]);
+    loaded_fini(&p->loaded);
+    free(p->name);
+    free(p);
+}
+
+tda_status registry_new(const struct registry *before, struct plugin *more, struct registry **ret) {
+    size_t n = before ? before->n : 0;
+    struct registry *r = calloc(1, sizeof *r);
+    if (r) r->list = calloc(n + 1, sizeof *r->list);
+    if (!r || !r->list) {
+        free(r);
+        return TDA_E_NOMEM;
+    }
+    if (n) memcpy(r->list, before->list, n * sizeof *r->list);
+    r->list[n] = more;
+    r->n = n + 1;
+    *ret = r;
+    return TDA_OK;
+}
+
+void registry_free(struct registry *r) {
+    if (!r) return;
+    free(r->list);
+    free(r->entries);
+    free(r);
+}
+
+/* A refused one is kept too, for plugin.list. */
+static tda_status load_one(struct plugins *ps, const char *name, struct registry **now) {
     struct error e = {.retry_ms = -1};
-    p->name = str_dup(tda_str_of(name));
-    snprintf(p->reason, sizeof p->reason, "loading"); /* not found by find_plugin yet */
-    tda_status s =
-        p->name ? plugin_load(ps->config, name, &host_table, &p->loaded, &e) : error_set(&e, TDA_E_NOMEM, NULL, "out of memory");
-    if (!s && find_plugin(ps, p->loaded.note.id))
-        s = error_set(&e, TDA_E_EXISTS, "loaded_twice", "a plugin with the id %s is loaded already", p->loaded.note.id);
-    if (!s) s = take_environment(p, env);
-    if (s) {
-        snprintf(p->reason, sizeof p->reason, "%s%s%s", e.text[0] ? e.text : status_text(s), e.hint[0] ? "; " : "", e.hint);
+    struct plugin *p = NULL;
+    struct registry *next;
+    tda_status s = plugin_new(ps, name, &p, &e);
+    if (!p) return s;
+    if (!s && registry_find(*now, p->loaded.note.id))
+        snprintf(p->reason, sizeof p->reason, "a plugin with the id %s is loaded already", p->loaded.note.id);
+    if (p->reason[0])
         log_error("plugin refused", LOG_Z("plugin", name), LOG_Z("file", p->loaded.file ? p->loaded.file : ""),
                   LOG_Z("reason", p->reason));
-        return;
+    else
+        log_info("plugin loaded", LOG_Z("plugin", p->loaded.note.id), LOG_Z("version", p->loaded.note.version),
+                 LOG_Z("file", p->loaded.file));
+    s = registry_new(*now, p, &next);
+    if (s) {
+        plugin_free(p);
+        return s;
     }
-    p->reason[0] = 0;
-    snprintf(p->label, sizeof p->label, "plugin %s", p->loaded.note.id);
-    log_info("plugin loaded", LOG_Z("plugin", p->loaded.note.id), LOG_Z("version", p->loaded.note.version),
-             LOG_Z("file", p->loaded.file));
+    registry_free(*now);
+    *now = next;
+    return TDA_OK;
 }
 
 /* ---- providers.* against the notes ---- */
@@ -95,115 +145,131 @@ static void check_hosts(const struct config_provider *cp, struct buf *report) {
                      cp->hosts_where, cp->name, *h);
 }
 
-static bool is_listed(const struct plugins *ps, const char *id) {
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct plugin *p = &ps->list[i];
+static bool is_listed(const struct registry *r, const char *id) {
+    for (size_t i = 0; i < r->n; i++) {
+        const struct plugin *p = r->list[i];
         if (strcmp(p->name, id) == 0 || (p->loaded.note.id && strcmp(p->loaded.note.id, id) == 0)) return true;
     }
     return false;
 }
 
-static tda_status make_entries(struct plugins *ps, struct buf *report) {
-    const struct config *c = ps->config;
-    ps->entries = calloc(c->n_providers + ps->n + 1, sizeof *ps->entries);
-    if (!ps->entries) return TDA_E_NOMEM;
+tda_status registry_make_entries(struct registry *r, const struct config *c, struct buf *report) {
+    r->entries = calloc(c->n_providers + r->n + 1, sizeof *r->entries);
+    if (!r->entries) return TDA_E_NOMEM;
     for (size_t i = 0; i < c->n_providers; i++) {
         const struct config_provider *cp = &c->providers[i];
-        const struct plugin *p = find_plugin(ps, cp->plugin);
-        ps->entries[ps->n_entries++] = (struct provider_entry){cp->name, p, cp};
-        if (!p && !is_listed(ps, cp->plugin))
+        struct plugin *p = registry_find(r, cp->plugin);
+        r->entries[r->n_entries++] = (struct provider_entry){cp->name, p, cp};
+        if (!p && !is_listed(r, cp->plugin))
             buf_addf(report, "%s: providers.%s: the plugin \"%s\" is not in plugins.load\n", cp->where, cp->name, cp->plugin);
         else if (p && !p->loaded.provider)
             buf_addf(report, "%s: providers.%s: the plugin \"%s\" is no provider\n", cp->where, cp->name, cp->plugin);
         check_hosts(cp, report);
         for (size_t k = 0; p && k < cp->n_settings; k++) check_setting(p, cp, &cp->settings[k], report);
     }
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct plugin *p = &ps->list[i];
-        if (is_loaded(p) && p->loaded.provider && !config_provider_find(c, tda_str_of(p->loaded.note.id)))
-            ps->entries[ps->n_entries++] = (struct provider_entry){p->loaded.note.id, p, NULL};
+    for (size_t i = 0; i < r->n; i++) {
+        struct plugin *p = r->list[i];
+        if (!is_loaded(p) || registry_find(r, p->loaded.note.id) != p) continue; /* the newest generation only */
+        if (p->loaded.provider && !config_provider_find(c, tda_str_of(p->loaded.note.id)))
+            r->entries[r->n_entries++] = (struct provider_entry){p->loaded.note.id, p, NULL};
     }
     return TDA_OK;
 }
 
+static tda_status load_all(struct plugins *ps, struct buf *report) {
+    struct registry *r = calloc(1, sizeof *r);
+    tda_status s = r ? TDA_OK : TDA_E_NOMEM;
+    for (char **name = ps->config->plugins; *name && !s; name++) s = load_one(ps, *name, &r);
+    atomic_store(&ps->now, r);
+    if (!s) s = registry_make_entries(r, ps->config, report);
+    if (!s) s = workers_new((unsigned)ps->config->limits_workers, (unsigned)ps->config->limits_worker_queue, &ps->workers);
+    if (s) buf_addf(report, "%s\n", status_text(s));
+    return s;
+}
+
 tda_status plugins_new(const struct config *c, char *const *env, struct plugins **ret, struct buf *report) {
     struct plugins *ps = calloc(1, sizeof *ps);
-    size_t n = 0;
-    while (c->plugins[n]) n++;
-    if (ps) ps->list = calloc(n + 1, sizeof *ps->list);
-    if (!ps || !ps->list) {
-        free(ps);
+    if (!ps) {
         buf_add_z(report, "out of memory\n");
         return TDA_E_NOMEM;
     }
     ps->config = c;
-    for (; ps->n < n; ps->n++) load_one(ps, &ps->list[ps->n], c->plugins[ps->n], env);
+    ps->env = env;
     *ret = ps;
-    tda_status s = make_entries(ps, report);
+    tda_status s = load_all(ps, report);
     return s ? s : report->n ? TDA_E_INVALID : TDA_OK;
+}
+
+bool plugins_stop_workers(struct plugins *ps, int64_t grace_ns) {
+    return !ps->workers || workers_stop(ps->workers, grace_ns);
 }
 
 void plugins_free(struct plugins *ps) {
     if (!ps) return;
-    for (size_t i = 0; i < ps->n; i++) {
-        struct plugin *p = &ps->list[i];
-        for (size_t k = 0; k < NOTE_RULES_MAX; k++) free(p->env_values[k]);
-        loaded_fini(&p->loaded);
-        free(p->name);
+    struct registry *r = atomic_load(&ps->now);
+    for (size_t i = 0; r && i < r->n; i++) plugin_free(r->list[i]); /* the newest registry holds them all */
+    while (r) {
+        struct registry *before = r->before;
+        registry_free(r);
+        r = before;
     }
-    free(ps->list);
-    free(ps->entries);
+    workers_free(ps->workers);
     free(ps);
 }
 
 /* ---- instances ---- */
 
-static void loop_free_instances(struct plugin_loop *pl) {
-    free(pl->provider_self);
-    free(pl->adapter_self);
-    free(pl->slots);
-    free(pl);
+tda_status plugin_open_on(struct plugin *p, unsigned loop_index) {
+    struct instance *i = &p->on[loop_index];
+    const struct loaded *l = &p->loaded;
+    bool has_provider = l->provider && l->provider->open;
+    tda_status s = has_provider ? l->provider->open(loop_index, &i->provider) : TDA_OK;
+    if (!s && l->adapter && l->adapter->open) {
+        s = l->adapter->open(loop_index, &i->adapter);
+        if (s && l->provider && l->provider->close) l->provider->close(i->provider);
+    }
+    i->is_open = !s;
+    return s;
+}
+
+void plugin_close_on(struct plugin *p, unsigned loop_index) {
+    struct instance *i = &p->on[loop_index];
+    if (!i->is_open) return;
+    i->is_open = false;
+    if (p->loaded.provider && p->loaded.provider->close) p->loaded.provider->close(i->provider);
+    if (p->loaded.adapter && p->loaded.adapter->close) p->loaded.adapter->close(i->adapter);
 }
 
 tda_status plugins_open_loop(struct plugins *ps, struct loop *l) {
+    const struct registry *r = registry_now(ps);
     struct plugin_loop *pl = calloc(1, sizeof *pl);
     if (!pl) return TDA_E_NOMEM;
     *pl = (struct plugin_loop){.plugins = ps, .loop = l, .index = loop_index(l)};
-    pl->provider_self = calloc(ps->n + 1, sizeof *pl->provider_self);
-    pl->adapter_self = calloc(ps->n + 1, sizeof *pl->adapter_self);
-    if (!pl->provider_self || !pl->adapter_self) {
-        loop_free_instances(pl);
-        return TDA_E_NOMEM;
-    }
     ps->loops[pl->index] = pl;
     plugin_loop_bind(pl);
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct loaded *p = &ps->list[i].loaded;
-        tda_status s = TDA_OK;
-        if (!is_loaded(&ps->list[i])) continue;
-        if (p->provider && p->provider->open) s = p->provider->open(pl->index, &pl->provider_self[i]);
-        if (!s && p->adapter && p->adapter->open) s = p->adapter->open(pl->index, &pl->adapter_self[i]);
+    for (size_t i = 0; i < r->n; i++) {
+        tda_status s = is_loaded(r->list[i]) ? plugin_open_on(r->list[i], pl->index) : TDA_OK;
         if (!s) continue;
-        log_error("a plugin cannot open an instance", LOG_Z("plugin", p->note.id), LOG_Z("reason", status_text(s)));
+        log_error("a plugin cannot open an instance", LOG_Z("plugin", r->list[i]->loaded.note.id), LOG_Z("reason", status_text(s)));
         return s;
     }
     return TDA_OK;
 }
 
+/* With a call that a worker still runs, its plugin's instance and the loop's part stay: the process is about to end. */
 void plugins_close_loop(struct plugins *ps, struct loop *l) {
+    const struct registry *r = registry_now(ps);
     struct plugin_loop *pl = ps->loops[loop_index(l)];
     if (!pl) return;
     conns_force(pl);
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct loaded *p = &ps->list[i].loaded;
-        if (!is_loaded(&ps->list[i])) continue;
-        if (p->provider && p->provider->close) p->provider->close(pl->provider_self[i]);
-        if (p->adapter && p->adapter->close) p->adapter->close(pl->adapter_self[i]);
-    }
-    scratch_clear(pl);
+    for (size_t i = 0; i < r->n; i++)
+        if (!atomic_load(&r->list[i]->in_flight)) plugin_close_on(r->list[i], pl->index);
+    scratch_clear();
+    if (pl->late) return;
     plugin_loop_unbind(pl);
     ps->loops[pl->index] = NULL;
-    loop_free_instances(pl);
+    free(pl->slots);
+    free(pl);
 }
 
 /* ---- telling ---- */
@@ -214,20 +280,29 @@ static void write_list(struct jw *w, const char *key, const char *const *list, s
     jw_end_array(w);
 }
 
+static const char *state_of(const struct registry *r, const struct plugin *p) {
+    if (!is_loaded(p)) return "refused";
+    return registry_find(r, p->loaded.note.id) == p ? "loaded" : "replaced";
+}
+
 void plugins_write(const struct plugins *ps, struct jw *w) {
+    const struct registry *r = registry_now(ps);
     jw_begin_array(w);
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct plugin *p = &ps->list[i];
+    for (size_t i = 0; i < r->n; i++) {
+        const struct plugin *p = r->list[i];
         const struct note *n = &p->loaded.note;
         jw_begin_object(w);
         jw_put_z(w, "id", n->id ? n->id : p->name);
         jw_put_z(w, "version", n->version);
+        jw_put_u64(w, "generation", p->generation);
         jw_put_z(w, "file", p->loaded.file);
-        jw_put_z(w, "state", is_loaded(p) ? "loaded" : "refused");
+        jw_put_z(w, "state", state_of(r, p));
         if (!is_loaded(p)) jw_put_z(w, "reason", p->reason);
         write_list(w, "provides", n->provides, n->n_provides);
         write_list(w, "hosts", n->hosts, n->n_hosts);
         jw_put_u64(w, "calls", atomic_load_explicit(&p->calls, memory_order_relaxed));
+        jw_put_u64(w, "in_flight", atomic_load_explicit(&p->in_flight, memory_order_relaxed));
+        jw_put_u64(w, "connections", atomic_load_explicit(&p->conns, memory_order_relaxed));
         jw_put_u64(w, "bugs", atomic_load_explicit(&p->bugs, memory_order_relaxed));
         jw_end_object(w);
     }
@@ -236,4 +311,8 @@ void plugins_write(const struct plugins *ps, struct jw *w) {
 
 void calls_stats(const struct plugins *ps, struct call_stats *ret) {
     *ret = (struct call_stats){ps->started, ps->finished, ps->dropped, ps->stale, ps->bugs, ps->conns_open, ps->conns_total};
+}
+
+void plugins_worker_stats(const struct plugins *ps, struct workers_stats *ret) {
+    workers_stats(ps->workers, ret);
 }

@@ -23,13 +23,32 @@ tda_status plugins_open_loop(struct plugins *ps, struct loop *l);
 void plugins_close_loop(struct plugins *ps, struct loop *l);
 void plugins_free(struct plugins *ps);
 
-/* [any] array of {id, version, file, state: "loaded"|"refused", reason?, provides, hosts, calls, bugs} */
+/* Takes no more blocking calls and waits for those that run. False: some have not returned within grace_ns; from then on nothing
+ * that they may touch can be freed, ps and the loops least of all. [main] after the last request */
+bool plugins_stop_workers(struct plugins *ps, int64_t grace_ns);
+
+/* Hot load: a new plugin, or another version of one beside the one that serves. New calls go to the new generation, running ones
+ * and live connections end on the old. [any] E_INVALID, E_DENIED: `what` is neither a plugin's id nor a file that plugins.load or
+ * plugins.dir allow; E_BUSY. After TDA_OK `done` comes once, on a worker: e NULL and what was loaded (borrowed), or why the old one
+ * goes on serving. */
+struct loaded_plugin {
+    const char *id, *version, *file;
+    uint32_t generation;
+};
+typedef void (*plugins_loaded_fn)(void *arg, const struct loaded_plugin *loaded, const struct error *e);
+tda_status plugins_load(struct plugins *ps, tda_str what, plugins_loaded_fn done, void *arg, struct error *e);
+
+/* [any] array of {id, version, generation, file, state: "loaded"|"replaced"|"refused", reason?, provides, hosts, calls, in_flight,
+ * connections, bugs} */
 void plugins_write(const struct plugins *ps, struct jw *w);
+
+struct workers_stats;
+void plugins_worker_stats(const struct plugins *ps, struct workers_stats *ret); /* [any] */
 
 /* A provider as a user names it: an entry of providers.* or, without one, a loaded plugin's id. */
 struct provider_entry {
     const char *name;                     /* as the operator writes it, or the plugin's id */
-    const struct plugin *plugin;          /* NULL: configured, but its plugin is not loaded */
+    struct plugin *plugin;                /* NULL: configured, but its plugin is not loaded */
     const struct config_provider *config; /* NULL: no entry */
 };
 /* [any] E_NOT_FOUND "unknown_provider" (lists the known ones), E_UNSUPPORTED "plugin_not_loaded". Case does not matter. */

@@ -4,9 +4,10 @@
 #include "plugin/plugin_impl.h"
 
 tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct provider_entry **ret, struct error *e) {
+    const struct registry *r = registry_now(ps);
     struct buf known;
-    for (size_t i = 0; i < ps->n_entries; i++) {
-        const struct provider_entry *p = &ps->entries[i];
+    for (size_t i = 0; i < r->n_entries; i++) {
+        const struct provider_entry *p = &r->entries[i];
         if (!str_equal_nocase(tda_str_of(p->name), name)) continue;
         *ret = p;
         if (p->plugin) return TDA_OK;
@@ -17,7 +18,7 @@ tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct
         return TDA_E_UNSUPPORTED;
     }
     buf_init(&known, 160);
-    for (size_t i = 0; i < ps->n_entries; i++) buf_addf(&known, "%s%s", i ? ", " : "", ps->entries[i].name);
+    for (size_t i = 0; i < r->n_entries; i++) buf_addf(&known, "%s%s", i ? ", " : "", r->entries[i].name);
     error_set(e, TDA_E_NOT_FOUND, "unknown_provider", "there is no provider \"%.*s\"", (int)(name.n < 64 ? name.n : 64),
               name.p ? name.p : "");
     error_field(e, "provider");

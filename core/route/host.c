@@ -1,10 +1,11 @@
-/* host.*, config.explain, plugin.list, job.*: what concerns no user. */
+/* host.*, config.explain, plugin.*, job.*: what concerns no user. */
 #include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "loop/flow.h"
+#include "loop/workers.h"
 #include "route/request.h"
 
 #ifndef TDA_VERSION
@@ -60,6 +61,20 @@ static void write_calls(const struct router_options *o, struct jw *w) {
     jw_end_object(w);
 }
 
+static void write_workers(const struct router_options *o, struct jw *w) {
+    struct workers_stats s;
+    plugins_worker_stats(o->plugins, &s);
+    jw_open_object(w, "workers");
+    jw_put_i64(w, "limit", o->config->limits_workers);
+    jw_put_u64(w, "threads", s.threads);
+    jw_put_u64(w, "running", s.running);
+    jw_put_u64(w, "waiting", s.waiting);
+    jw_put_u64(w, "finished", s.finished);
+    jw_put_u64(w, "refused", s.refused);
+    jw_put_i64(w, "oldest_ms", s.oldest_ns / NS_PER_MS);
+    jw_end_object(w);
+}
+
 static void write_requests(struct request *q) {
     struct route_stats s;
     uint64_t entries, bytes;
@@ -110,6 +125,7 @@ void host_stats(struct request *q) {
     jw_put_i64(&q->out, "children", o->launcher ? launcher_children(o->launcher) : 0);
     write_requests(q);
     write_calls(o, &q->out);
+    write_workers(o, &q->out);
     write_loops(o, &q->out);
     if (o->write_stats) o->write_stats(o->write_arg, &q->out);
     request_reply(q, NULL);
@@ -133,6 +149,30 @@ void host_plugins(struct request *q) {
     jw_key(&q->out, TDA_STR("plugins"));
     plugins_write(router_options(q->router)->plugins, &q->out);
     request_reply(q, NULL);
+}
+
+static void on_plugin_loaded(void *arg, const struct loaded_plugin *p, const struct error *e) {
+    struct request *q = arg;
+    if (!e) {
+        jw_put_z(&q->out, "id", p->id);
+        jw_put_z(&q->out, "version", p->version);
+        jw_put_u64(&q->out, "generation", p->generation);
+        jw_put_z(&q->out, "file", p->file);
+    }
+    request_reply(q, e);
+}
+
+void host_plugin_load(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    struct json name = request_param(q, "name"), file = request_param(q, "file");
+    if ((json_type(name) != 0) == (json_type(file) != 0)) {
+        error_set(&e, TDA_E_INVALID, "missing_param", "plugin.load needs either name or file");
+        error_field(&e, "name");
+        request_reply(q, &e);
+        return;
+    }
+    tda_str what = json_str(json_type(name) ? name : file);
+    if (plugins_load(router_options(q->router)->plugins, what, on_plugin_loaded, q, &e)) request_reply(q, &e);
 }
 
 void host_jobs(struct request *q) {

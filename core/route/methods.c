@@ -64,6 +64,16 @@ static const struct param call_params[] = {
 };
 static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
 
+static const struct param load_params[] = {
+    {"name", PARAM_TEXT, false, "the plugin's id: NAME.so in plugins.dir, or the path that plugins.load gives for it"},
+    {"file", PARAM_TEXT, false, "or its file: one that plugins.load lists, or one in plugins.dir"},
+    {NULL, 0, false, NULL},
+};
+static const struct param models_params[] = {
+    {"provider", PARAM_TEXT, false, "another provider than the context's, with no credential of the user's"},
+    {NULL, 0, false, NULL},
+};
+
 static const struct method methods[] = {
     {"host.ping", "Answers at once.", METHOD_NO_USER, none, host_ping, NULL},
     {"host.info", "Version, mode, listeners, uptime.", METHOD_NO_USER, none, host_info, NULL},
@@ -78,18 +88,20 @@ static const struct method methods[] = {
     {"configure", "Validate provider, model, credentials and MCP server, then publish them together, or change nothing.",
      METHOD_NEW_USER, configure_params, NULL, agent_configure},
     {"status", "Whether and how a user is configured. Touches nothing.", METHOD_NEW_USER, none, context_status, NULL},
+    {"models.list", "The models that the provider offers.", METHOD_NEW_USER, models_params, NULL, agent_models},
     {"chat.complete", "One model call.", 0, chat_params, NULL, agent_chat},
     {"agent.run", "A whole turn: model and tools until the model stops.", 0, run_params, NULL, agent_run},
     {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
     {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
-    {"plugin.list", "The plugins, loaded and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
+    {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
+    {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.", METHOD_NO_USER,
+     load_params, host_plugin_load, NULL},
     {"job.list", "The maintenance jobs, last result and next run.", METHOD_NO_USER, none, host_jobs, NULL},
     {"job.run", "Run a maintenance job now.", METHOD_NO_USER, name_params, host_job_run, NULL},
 #define LATER(name)                                                                                                                \
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
     LATER("user.delete"),
-    LATER("models.list"),
     LATER("task.submit"),
     LATER("task.poll"),
     LATER("task.respond"),
@@ -109,7 +121,6 @@ static const struct method methods[] = {
     LATER("session.get"),
     LATER("session.rename"),
     LATER("session.delete"),
-    LATER("plugin.load"),
 #undef LATER
 };
 

@@ -85,6 +85,7 @@ void host_stats(struct request *q);
 void host_methods(struct request *q);
 void host_explain(struct request *q);
 void host_plugins(struct request *q);
+void host_plugin_load(struct request *q);
 void host_jobs(struct request *q);
 void host_job_run(struct request *q);
 void context_get(struct request *q); /* contexts.c */

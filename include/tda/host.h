@@ -63,11 +63,13 @@ struct tda_host {
     /* [any] An optional table by its id ("tda.json/1"), or NULL. Lives as long as the process. */
     const void *(*extension)(tda_str id);
 
-    /* [loop] The zeroed memory of call_state_size or conn_state_size bytes that comes with the handle, 16-aligned, there from
-     * start or connect until drop returns. NULL when stale. */
+    /* [loop], [worker] The zeroed memory of call_state_size or conn_state_size bytes that comes with the handle, 16-aligned, there
+     * from start or connect until drop returns. NULL when stale. */
     void *(*state)(tda_handle h);
 
-    /* [loop], [worker] One event of a call. AGAIN: the consumer is behind; emit later (on_wake comes with TDA_TOKEN_DRAINED). */
+    /* [loop], [worker] One event of a call. AGAIN: the consumer is behind; emit later (on_wake comes with TDA_TOKEN_DRAINED). On a
+     * worker it waits instead while much is on its way, and says CANCELLED, TIMEOUT or STALE once the call has ended: return from
+     * run then. */
     tda_status (*emit)(tda_call call, const struct tda_event *event);
 
     /* [loop], [worker] The end of a call. The first wins, later ones are STALE. drop follows, after the callback has returned. */
@@ -79,16 +81,16 @@ struct tda_host {
     /* [loop] The same after `ms`. One timer per token; setting it again moves it, 0 ms removes it. At most 16 per handle. */
     tda_status (*timer)(tda_handle h, uint64_t token, uint32_t ms);
 
-    /* [loop] A field of the user's context, as UTF-8, valid until the callback returns. NOT_FOUND when unset. */
+    /* [loop], [worker] A field of the user's context, as UTF-8, valid until the callback returns. NOT_FOUND when unset. */
     tda_status (*ctx_get)(tda_handle h, uint32_t key, tda_str *ret_value);
 
     /* [loop] Set a field on the candidate under construction. Only in OP_VALIDATE, else DENIED; so are the provider and fields that
      * hold an address, which the credentials are bound to. */
     tda_status (*ctx_put)(tda_call call, uint32_t key, tda_str value);
 
-    /* [loop] A setting from the plugin's own schema (its note): the user's where the user gave one and may, else the operator's,
-     * else the default; base_url is the address that the calls of this user go to, whatever says so. Valid until the callback
-     * returns. NOT_FOUND when unset; secrets are refused with DENIED. */
+    /* [loop], [worker] A setting from the plugin's own schema (its note): the user's where the user gave one and may, else the
+     * operator's, else the default; base_url is the address that the calls of this user go to, whatever says so. Valid until the
+     * callback returns. NOT_FOUND when unset; secrets are refused with DENIED. */
     tda_status (*setting)(tda_handle h, tda_str name, tda_str *ret_value);
 
     /* [loop] The plugin's object for this user and configuration (llm_instance, mcp_client). The host calls drop exactly once,
@@ -107,7 +109,7 @@ struct tda_host {
     tda_status (*flow_abort)(tda_handle h, tda_flow flow);
 
     /* [worker] A secret in clear, for SDKs that sign themselves: only for a plugin whose note asks with `needs secrets` and
-     * whom the operator allows it. The memory is valid until run returns. */
+     * whom the operator allows it (plugins.allow_secrets), else DENIED. The memory is valid until run returns. */
     tda_status (*secret_get)(tda_call call, tda_str name, tda_str *ret_value);
 };
 

@@ -12,7 +12,7 @@ extern "C" {
 #define TDA_PROVIDER_ID "tda.provider/1"
 
 enum tda_provider_flags {
-    TDA_P_BLOCKING = 1 /* run is called on a worker instead of start on the loop                                  */
+    TDA_P_BLOCKING = 1 /* run is called on a worker instead of start on the loop: for libraries that block        */
 };
 
 /* A provider is a codec: chat request -> HTTP request -> events. One instance (self) per loop thread; all callbacks of an
@@ -39,7 +39,14 @@ struct tda_provider {
     void (*cancel)(void *self, tda_call call); /* [loop] Stop soon: finish is taken as CANCELLED; may be NULL     */
     void (*drop)(void *self, tda_call call);   /* [loop] The state goes after this returns; may be NULL           */
 
-    /* [worker] Only TDA_P_BLOCKING: do the whole call here; emit and finish from this thread. */
+    /* [worker] Only TDA_P_BLOCKING, instead of start and on_flow, which may be NULL then: the whole call is done here, with a
+     * request that stays until this returns. log, extension, state, emit, finish, wake, ctx_get, setting, secret_get and
+     * "tda.json/1" work on this thread, on it alone; the rest (flows, timers, objects) is the loop's and says STALE.
+     *
+     * Many run at once, so what they share, self included, needs the plugin's own lock. A deadline or a cancel answers the caller
+     * at once; `cancel` then comes on the loop while run works, so that it can stop early (an atomic flag in the state, a library's
+     * interrupt). drop comes once run has returned and the call has ended; a call that ended before run began is never heard of.
+     * Returning without finish is PROTOCOL and counted as a bug; returning an error is INTERNAL. Never call exit or longjmp out. */
     tda_status (*run)(void *self, tda_call call, const struct tda_request *request);
 };
 

@@ -3,36 +3,10 @@ line 47): each refused by name with the reason while the others load and answer.
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "scenario"))
-from harness.daemon import BUILD, SOURCE, Daemon, until  # noqa: E402
-
-BASE = ["-shared", "-fPIC", "-fvisibility=hidden", "-I", str(SOURCE / "include")]
-
-
-def run(*args, **kwargs):
-    r = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kwargs)
-    assert r.returncode == 0, f"{args}:\n{r.stdout}{r.stderr}"
-    return r.stdout
-
-
-class Folder(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tda-sdk-", dir=BUILD))
-
-    def tearDown(self):
-        shutil.rmtree(self.folder)
-
-    def build(self, name, *defines):
-        out = self.folder / f"{name}.so"
-        run("cc", *BASE, *[f"-D{d}" for d in defines], HERE / "broken" / "broken.c", "-o", out)
-        out.chmod(0o644)
-        return out
+from sdk import HERE, Folder, run
+from harness.daemon import BUILD, SOURCE, Daemon, until
 
 
 class Headers(Folder):
@@ -91,6 +65,9 @@ class Installed(Folder):
 
 
 class Broken(Folder):
+    def build(self, name, *defines):
+        return self.compile("broken/broken.c", name, *[f"-D{d}" for d in defines])
+
     def listed(self, *files, more=""):
         yaml = f"contexts: {{persistence: false}}\nplugins: {{load: [offline, {', '.join(map(str, files))}], strict_modes: false{more}}}\n"
         with Daemon(yaml) as d:
@@ -101,7 +78,7 @@ class Broken(Folder):
     def test_47_each_is_refused_by_name_with_the_reason(self):
         wanted = {"OTHER_MINOR": "0.99", "OTHER_MAJOR": "interface 7.", "NO_NOTE": "no note", "BAD_NOTE": "provides", "UNKNOWN_NEED": "tda.telepathy/1",
                   "UNKNOWN_INTERFACE": "tda.oracle/1", "OTHER_ID": "somebody", "NO_ENTRY": "tda_plugin_entry_v0", "ENTRY_REFUSES": "refused",
-                  "BOOT_FAILS": "boot", "SMALL_TABLE": "too small", "NO_TABLE": "promises", "BLOCKING": "blocking"}
+                  "BOOT_FAILS": "boot", "SMALL_TABLE": "too small", "NO_TABLE": "promises", "BLOCKING": "lacks run"}
         files = [self.build(define.lower(), define) for define in wanted]
         listed, log = self.listed(*files)
         for entry, (define, word) in zip(listed, wanted.items()):

@@ -46,12 +46,8 @@ static int show_members(const struct options *o, const char *method) {
 
 /* ---- rows of the same members ---- */
 
-static int show_rows(const struct options *o, const char *method, const char *list, const char *const *columns, size_t n) {
-    struct json_doc *doc GUARD(json_free_p) = NULL;
-    struct json result;
+static void print_rows(struct json rows, const char *const *columns, size_t n) {
     struct table t;
-    int code = ask_for(o, method, &doc, &result);
-    if (code || !doc) return code;
     table_begin(&t, n);
     for (size_t i = 0; i < n; i++) {
         char heading[32];
@@ -60,10 +56,17 @@ static int show_rows(const struct options *o, const char *method, const char *li
             heading[k] = columns[i][k] >= 'a' && columns[i][k] <= 'z' ? (char)(columns[i][k] - 'a' + 'A') : columns[i][k];
         table_cell(&t, (tda_str){heading, k});
     }
-    for (struct json row = json_first(json_get(result, list)); json_type(row); row = json_next(row))
+    for (struct json row = json_first(rows); json_type(row); row = json_next(row))
         for (size_t i = 0; i < n; i++) table_value(&t, json_key(row, tda_str_of(columns[i])));
     table_print(&t);
-    return EXIT_OK;
+}
+
+static int show_rows(const struct options *o, const char *method, const char *list, const char *const *columns, size_t n) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    int code = ask_for(o, method, &doc, &result);
+    if (!code && doc) print_rows(json_get(result, list), columns, n);
+    return code;
 }
 
 int cmd_status(const struct options *o) {
@@ -83,9 +86,36 @@ int cmd_tools(const struct options *o) {
     return show_rows(o, "tools.list", "tools", columns, ARRAY_LEN(columns));
 }
 
+/* Calls a method with one param, when there is a value for it. */
+static int ask_with(const struct options *o, const char *method, const char *name, const char *value, struct json_doc **doc,
+                    struct json *result) {
+    struct buf params;
+    struct jw w;
+    params_begin(&w, &params, o);
+    if (value) jw_put_z(&w, name, value);
+    return params_call(o, method, &w, doc, result);
+}
+
+int cmd_models(const struct options *o) {
+    static const char *const columns[] = {"id", "name"};
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    if (o->n_words > 2) return usage("models, or models PROVIDER");
+    int code = ask_with(o, "models.list", "provider", o->n_words == 2 ? o->words[1] : NULL, &doc, &result);
+    if (!code && doc) print_rows(json_key(result, TDA_STR("models")), columns, ARRAY_LEN(columns));
+    return code;
+}
+
 int cmd_plugins(const struct options *o) {
-    static const char *const columns[] = {"id", "version", "state", "calls", "file", "reason"};
-    return show_rows(o, "plugin.list", "plugins", columns, ARRAY_LEN(columns));
+    static const char *const columns[] = {"id", "version", "generation", "state", "calls", "in_flight", "file", "reason"};
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    if (o->n_words == 1) return show_rows(o, "plugin.list", "plugins", columns, ARRAY_LEN(columns));
+    if (o->n_words != 3 || strcmp(o->words[1], "load") != 0) return usage("plugins, or plugins load NAME|FILE");
+    bool is_file = strchr(o->words[2], '/') != NULL;
+    int code = ask_with(o, "plugin.load", is_file ? "file" : "name", o->words[2], &doc, &result);
+    if (!code && doc) print_members(result);
+    return code;
 }
 
 int cmd_methods(const struct options *o) {
@@ -105,13 +135,9 @@ int cmd_jobs(const struct options *o) {
     static const char *const columns[] = {"name", "enabled", "runs", "failures", "last_result", "last_note", "next_run_s"};
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
-    struct buf params;
-    struct jw w;
     if (o->n_words == 1) return show_rows(o, "job.list", "jobs", columns, ARRAY_LEN(columns));
     if (o->n_words != 3 || strcmp(o->words[1], "run") != 0) return usage("jobs, or jobs run NAME");
-    params_begin(&w, &params, o);
-    jw_put_z(&w, "name", o->words[2]);
-    int code = params_call(o, "job.run", &w, &doc, &result);
+    int code = ask_with(o, "job.run", "name", o->words[2], &doc, &result);
     if (!code && doc) print_members(result);
     return code;
 }

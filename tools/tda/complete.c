@@ -33,6 +33,8 @@ int cmd_complete(const struct options *o) {
         puts("get\nset\nlist\ndelete");
     } else if (strcmp(c->name, "jobs") == 0) {
         puts("run");
+    } else if (strcmp(c->name, "plugins") == 0) {
+        puts("load");
     }
     puts("--socket\n--user\n--json\n--timeout\n--quiet\n--help");
     if (c) print_options(c->options);

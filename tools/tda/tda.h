@@ -80,6 +80,7 @@ int cmd_context(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_tools(const struct options *o);
 int cmd_jobs(const struct options *o);
+int cmd_models(const struct options *o);
 int cmd_plugins(const struct options *o);
 int cmd_stats(const struct options *o);
 int cmd_ping(const struct options *o);

@@ -100,7 +100,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.error(400, "invalid_request_error", "not JSON")
             return
         message, stop = self.reply(request)
-        usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+        with self.server.up.lock:
+            usage = self.server.up.usages.pop(0) if self.server.up.usages else {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         if request.get("stream"):
             self.stream(request, message, stop, usage)
         else:
@@ -155,7 +156,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for k in range(0, len(f["arguments"]), 5):
                 self.event({"tool_calls": [{"index": i, "function": {"arguments": f["arguments"][k:k + 5]}}]})
         self.event({}, stop)
-        if request.get("stream_options", {}).get("include_usage"):
+        if usage and request.get("stream_options", {}).get("include_usage"):
             self.chunk(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
         self.chunk(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
@@ -244,6 +245,7 @@ class Upstream:
         self.faults = []       # for chat calls, one each
         self.any_faults = []   # for any request
         self.key_faults = {}
+        self.usages = []       # of chat calls, one each; None: it does not say
         self.delay = 0
         self.redirect_to = ""
         self.released = threading.Event()
