@@ -114,8 +114,8 @@ static tda_status find_snapshot(struct work *w, struct snapshot **ret, struct er
 void agent_models(struct work *w) {
     struct error e = {.retry_ms = -1};
     struct listing *l = arena_alloc(w->arena, sizeof *l);
-    tda_status s = l ? find_snapshot(w, &l->snapshot, &e) : error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-    if (s) {
+    if (!l) error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+    if (!l || find_snapshot(w, &l->snapshot, &e)) {
         w->done(w, &e);
         return;
     }

@@ -37,7 +37,7 @@ struct blocking {
 
     pthread_mutex_t lock;
     pthread_cond_t room;
-    STAILQ_HEAD(, item) queue;
+    STAILQ_HEAD(item_queue, item) queue;
     size_t n, bytes;
     bool posted;     /* drain is on its way */
     bool begun;      /* run was called */
@@ -153,7 +153,7 @@ static void work(struct worker_job *j) {
 /* ---- on the loop ---- */
 
 static void drain(struct blocking *b) {
-    STAILQ_HEAD(, item) taken = STAILQ_HEAD_INITIALIZER(taken);
+    struct item_queue taken = STAILQ_HEAD_INITIALIZER(taken);
     pthread_mutex_lock(&b->lock);
     STAILQ_CONCAT(&taken, &b->queue);
     b->n = b->bytes = 0;

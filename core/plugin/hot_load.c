@@ -99,13 +99,18 @@ static tda_status make_registry(struct plugins *ps, struct plugin *p, struct reg
     struct buf report;
     struct registry *r;
     tda_status s = registry_new(registry_now(ps), p, &r);
-    if (s) return error_set(e, s, NULL, "out of memory");
+    if (s) {
+        error_set(e, s, NULL, "out of memory");
+        return s;
+    }
     buf_init(&report, 1 << 20);
     s = registry_make_entries(r, ps->config, &report);
-    if (s)
+    if (s) {
         error_set(e, s, NULL, "out of memory");
-    else if (report.n)
-        s = error_set(e, TDA_E_INVALID, "config_does_not_fit", "%.*s", (int)strcspn(report.p, "\n"), report.p);
+    } else if (report.n) {
+        s = TDA_E_INVALID;
+        error_set(e, s, "config_does_not_fit", "%.*s", (int)strcspn(report.p, "\n"), report.p);
+    }
     buf_fini(&report);
     if (s)
         registry_free(r);

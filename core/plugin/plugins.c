@@ -31,7 +31,7 @@ static bool is_loaded(const struct plugin *p) {
 }
 
 struct plugin *registry_find(const struct registry *r, const char *id) {
-    for (size_t i = r ? r->n : 0; i-- > 0;)
+    for (size_t i = r && id ? r->n : 0; i-- > 0;)
         if (is_loaded(r->list[i]) && strcmp(r->list[i]->loaded.note.id, id) == 0) return r->list[i];
     return NULL;
 }

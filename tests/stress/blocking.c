@@ -184,7 +184,7 @@ int main(int argc, char **argv) {
                                             .left = calls_per_loop / AT_ONCE + 1};
             loop_post(host.loops[l], &callers[l][i].task);
         }
-    for (int ms = 0; atomic_load(&idle) < LOOPS * AT_ONCE && ms < 280000; ms++) usleep(1000);
+    for (int ms = 0; atomic_load(&idle) < LOOPS * AT_ONCE && ms < 60000 + calls_per_loop; ms++) usleep(1000);
     snapshot_unref(snapshot);
     in_process_stop(&host);
     long asked = LOOPS * AT_ONCE * (calls_per_loop / AT_ONCE + 1);
