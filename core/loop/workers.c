@@ -15,13 +15,14 @@ struct worker {
     struct workers *pool;
     pthread_t thread;
     const char *label; /* of the job that runs; NULL: none does */
+    uint64_t owner;
     int64_t since_ns;
 };
 
 struct workers {
     pthread_mutex_t lock;
     pthread_cond_t wake, quiet;
-    unsigned max_threads, max_queue;
+    unsigned max_threads, per_owner, max_queue;
     struct worker_job *first, *last;
     unsigned waiting, idle, running;
     bool stopping;
@@ -39,10 +40,11 @@ static void init_monotonic(pthread_cond_t *c) {
     pthread_condattr_destroy(&attr);
 }
 
-tda_status workers_new(unsigned max_threads, unsigned max_queue, struct workers **ret) {
+tda_status workers_new(unsigned max_threads, unsigned per_owner, unsigned max_queue, struct workers **ret) {
     struct workers *w = calloc(1, sizeof *w + max_threads * sizeof w->list[0]);
     if (!w) return TDA_E_NOMEM;
     w->max_threads = max_threads;
+    w->per_owner = per_owner;
     w->max_queue = max_queue;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
@@ -86,11 +88,37 @@ static bool take_out(struct workers *w, struct worker_job *j) {
     return false;
 }
 
+/* ---- owners, under the lock ---- */
+
+static unsigned running_for(const struct workers *w, uint64_t owner) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->n; i++) n += w->list[i].label && w->list[i].owner == owner;
+    return n;
+}
+
+static bool may_run(const struct workers *w, const struct worker_job *j) {
+    return !j->owner || running_for(w, j->owner) < w->per_owner;
+}
+
+static struct worker_job *next_to_run(const struct workers *w) {
+    struct worker_job *j = w->first;
+    while (j && !may_run(w, j)) j = j->next;
+    return j;
+}
+
+/* His threads are taken, or about to be, and half of the queue waits for them. */
+static bool has_his_share(const struct workers *w, const struct worker_job *j) {
+    unsigned n = running_for(w, j->owner);
+    for (const struct worker_job *i = w->first; i; i = i->next) n += i->owner == j->owner;
+    return j->owner && n >= w->per_owner + (w->max_queue + 1) / 2;
+}
+
 /* ---- the threads ---- */
 
 static void run_one(struct worker *self, struct worker_job *j) {
     struct workers *w = self->pool;
     self->label = j->label;
+    self->owner = j->owner;
     self->since_ns = clock_now_ns();
     w->running++;
     pthread_mutex_unlock(&w->lock);
@@ -100,6 +128,7 @@ static void run_one(struct worker *self, struct worker_job *j) {
     w->finished++;
     w->worked_ns += clock_now_ns() - self->since_ns;
     self->label = NULL;
+    if (w->waiting) pthread_cond_signal(&w->wake); /* one more of this owner may run */
     if (!w->running && !w->waiting) pthread_cond_broadcast(&w->quiet);
 }
 
@@ -108,14 +137,15 @@ static void *worker_main(void *arg) {
     struct workers *w = self->pool;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->first && !w->stopping) {
+        struct worker_job *j;
+        while (!(j = next_to_run(w)) && !(w->stopping && !w->waiting)) {
             w->idle++;
             pthread_cond_wait(&w->wake, &w->lock);
             w->idle--;
         }
-        struct worker_job *j = w->first;
         if (!j) break;
         take_out(w, j);
+        if (w->stopping) pthread_cond_broadcast(&w->wake);
         run_one(self, j);
     }
     pthread_mutex_unlock(&w->lock);
@@ -148,7 +178,7 @@ static int64_t retry_ms(const struct workers *w) {
 
 static tda_status add_locked(struct workers *w, struct worker_job *j, int64_t *ret_retry_ms) {
     if (w->stopping) return TDA_E_CANCELLED;
-    if (w->running + w->waiting >= w->max_threads + w->max_queue) {
+    if (w->running + w->waiting >= w->max_threads + w->max_queue || has_his_share(w, j)) {
         w->refused++;
         *ret_retry_ms = retry_ms(w);
         return TDA_E_BUSY;

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 
 enum { QUEUE_EVENTS = 64, QUEUE_BYTES = 1 << 20 };
 
@@ -194,7 +195,9 @@ tda_status blocking_start(struct call *c, const struct tda_request *request, int
     struct blocking *b = calloc(1, sizeof *b);
     if (!b) return TDA_E_NOMEM;
     b->call = c;
+    const char *user = c->owner.user;
     b->job = (struct worker_job){.label = c->owner.plugin->label, .run = work};
+    b->job.owner = user[0] ? hash_keyed(tda_str_of(user)) : 0; /* the shared context is nobody's */
     b->drain.run = on_drain;
     b->returned.run = on_returned;
     STAILQ_INIT(&b->queue);

@@ -296,7 +296,7 @@ static tda_status start_blocking(struct call *c, const struct tda_request *reque
         return TDA_OK;
     }
     if (s == TDA_E_BUSY) {
-        error_set(e, s, "workers_busy", "all workers are taken, and enough calls of plugin %s and the like wait for one",
+        error_set(e, s, "workers_busy", "all workers are taken, and enough calls like this one of plugin %s wait for one",
                   c->owner.plugin->loaded.note.id);
         error_hint(e, "try again later; the operator's limits are limits.workers and limits.worker_queue");
         if (e) e->retry_ms = retry_ms;

@@ -182,7 +182,9 @@ static tda_status load_all(struct plugins *ps, struct buf *report) {
     for (char **name = ps->config->plugins; *name && !s; name++) s = load_one(ps, *name, &r);
     atomic_store(&ps->now, r);
     if (!s) s = registry_make_entries(r, ps->config, report);
-    if (!s) s = workers_new((unsigned)ps->config->limits_workers, (unsigned)ps->config->limits_worker_queue, &ps->workers);
+    if (!s)
+        s = workers_new((unsigned)ps->config->limits_workers, (unsigned)ps->config->limits_user_workers,
+                        (unsigned)ps->config->limits_worker_queue, &ps->workers);
     if (s) buf_addf(report, "%s\n", status_text(s));
     return s;
 }

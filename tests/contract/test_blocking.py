@@ -42,7 +42,7 @@ class Sql(Folder):
             self.assertIn("no such table", d.client.error("chat.complete", user="u", messages=[{"role": "user", "content": "select * from no"}]).message)
 
     def test_many_that_wait_hold_up_nobody(self):
-        with self.daemon("loops: 1\nlimits: {workers: 4, worker_queue: 100}\n") as d:
+        with self.daemon("loops: 1\nlimits: {workers: 4, worker_queue: 200}\n") as d:
             c = d.client
             for user, provider in (("u", "Data"), ("v", "offline")):
                 c.call("configure", user=user, provider=provider, model="offline-1")
@@ -140,6 +140,23 @@ class Contract(Folder):
             self.assertEqual(d.stats()["workers"]["refused"], 1)
             for slot in (first, second):
                 d.client.end(slot)
+
+    def test_one_users_calls_leave_workers_and_room_for_others(self):
+        with self.daemon("limits: {workers: 3, workers_per_user: 2, worker_queue: 10}\n") as d:
+            self.configure(d.client, "greedy")
+            self.configure(d.client, "v")
+            slots = [d.client.begin("chat.complete", user="greedy", deadline_ms=1500, messages=[{"role": "user", "content": "sleep"}]) for _ in range(12)]
+            until(lambda: d.stats()["workers"]["refused"] == 5, what="two run, five wait")
+            self.assertEqual((d.stats()["workers"]["running"], d.stats()["workers"]["waiting"]), (2, 5))
+            begin = time.monotonic()
+            self.assertEqual([ask(d.client, "v", "probe") for _ in range(10)], ["all answers right"] * 10)
+            self.assertLess(time.monotonic() - begin, 1.2)
+            kinds = []
+            for s in slots:
+                with self.assertRaises(Exception) as caught:
+                    d.client.end(s)
+                kinds.append(caught.exception.kind)
+            self.assertEqual(sorted(kinds), ["timeout"] * 7 + ["workers_busy"] * 5)
 
     def test_one_that_never_returns_keeps_its_worker_and_the_host_stops(self):
         with self.daemon("limits: {workers: 2}\n") as d:

@@ -10,7 +10,7 @@
 
 enum { LOOPS = 2, AT_ONCE = 24, WORDS = 200 };
 
-static struct in_process host = {.config = {.limits_workers = 6, .limits_worker_queue = 20}};
+static struct in_process host = {.config = {.limits_workers = 6, .limits_user_workers = 4, .limits_worker_queue = 20}};
 static long calls_per_loop = 30000;
 static _Atomic long done, runs, drops, cancels, out_of_order, wrong_thread, after_the_end, spoilt, refused, answered;
 
@@ -174,18 +174,19 @@ int main(int argc, char **argv) {
     if (given) calls_per_loop = strtol(given, NULL, 10);
     log_setup(LOG_LEVEL_ERROR, false, open("/dev/null", O_WRONLY | O_CLOEXEC)); /* forgotten ends are logged, each of them */
     in_process_start(&host, &provider, LOOPS);
-    struct snapshot *snapshot = in_process_user(&host, "u");
+    struct snapshot *snapshots[] = {in_process_user(&host, "u"), in_process_user(&host, "v")};
     for (uint32_t l = 0; l < LOOPS; l++)
         for (uint32_t i = 0; i < AT_ONCE; i++) {
             callers[l][i] = (struct caller){.task = {.run = begin},
                                             .loop = host.loops[l],
-                                            .snapshot = snapshot,
+                                            .snapshot = snapshots[i % 2],
                                             .seed = l * 1000 + i,
                                             .left = calls_per_loop / AT_ONCE + 1};
             loop_post(host.loops[l], &callers[l][i].task);
         }
     for (int ms = 0; atomic_load(&idle) < LOOPS * AT_ONCE && ms < 60000 + calls_per_loop; ms++) usleep(1000);
-    snapshot_unref(snapshot);
+    snapshot_unref(snapshots[0]);
+    snapshot_unref(snapshots[1]);
     in_process_stop(&host);
     long asked = LOOPS * AT_ONCE * (calls_per_loop / AT_ONCE + 1);
     printf("%ld asked, %ld done, %ld answered, %ld runs, %ld drops, %ld cancels, %ld refused; %ld out of order, %ld on a wrong "

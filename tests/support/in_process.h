@@ -71,7 +71,9 @@ static inline void in_process_start(struct in_process *h, const struct tda_provi
     h->registry = (struct registry){.list = h->list, .n = 1, .entries = &h->entry, .n_entries = 1};
     h->plugins.config = &h->config;
     atomic_store(&h->plugins.now, &h->registry);
-    must(workers_new((unsigned)h->config.limits_workers, (unsigned)h->config.limits_worker_queue, &h->plugins.workers), "workers");
+    must(workers_new((unsigned)h->config.limits_workers, (unsigned)h->config.limits_user_workers,
+                     (unsigned)h->config.limits_worker_queue, &h->plugins.workers),
+         "workers");
     h->n_loops = n_loops;
     for (unsigned i = 0; i < n_loops; i++) {
         must(loop_new(&(struct loop_options){.index = i, .config = &h->config}, &h->loops[i]), "loop");

@@ -31,6 +31,7 @@ static void on_flow(void *self, tda_call call, const struct tda_flow_event *even
 static const struct tda_provider provider = {.size = sizeof provider, .start = start, .on_flow = on_flow};
 
 static struct in_process host = {.config = {.limits_workers = 1,
+                                            .limits_user_workers = 1,
                                             .limits_worker_queue = 1,
                                             .calls_attempts = 5,
                                             .calls_retry_base = 2LL * NS_PER_S,
