@@ -11,7 +11,7 @@ from words import NotApplicable, Says, Text
 
 HERE = pathlib.Path(__file__).resolve().parent
 ENTRY = "Vendor"
-IDLE_MS = 600 * SLOW
+IDLE_MS = 600 if SLOW == 1 else 1500
 
 
 def yaml_of(settings):

@@ -8,6 +8,8 @@ from harness.daemon import SLOW
 from service import Service, whole_reply
 from words import Call, NotApplicable, Reply, Says, Text, case
 
+WAIT_S, DEADLINE_MS = 7, 4000
+
 # ---- refusals ----
 
 def refused(b, kind, neutral, attempts):
@@ -62,18 +64,15 @@ def error_429(b):
 
 
 def waits(b, headers, ms, body=None, slack=0):
-    """Longer than the deadline leaves: no second attempt, and the caller is told how long."""
+    """Longer than DEADLINE_MS: no second attempt, and the caller is told how long."""
     u, p = b.user(), b.provider
     reply = p.refusal("rate")
     reply.headers.update(headers)
     if body is not None:
         reply.pieces = [body]
-    x = b.fails(u, reply, "rate_limited", 1, deadline_ms=4000 * SLOW)
+    x = b.fails(u, reply, "rate_limited", 1, deadline_ms=DEADLINE_MS)
     found = x.error.data["retry_ms"]
     assert ms - slack <= found <= ms + slack, f"retry_ms {found} instead of {ms}"
-
-
-WAIT_S = 7 * SLOW
 
 
 @case
@@ -101,7 +100,7 @@ def retry_vendor(b):
     if not forms and not b.provider.no_retry():
         raise NotApplicable("the vendor has none")
     for _, headers, body, ms in forms:
-        waits(b, headers, ms * SLOW if SLOW == 1 else ms, body)
+        waits(b, headers, ms, body)
     if b.provider.no_retry():
         reply = b.provider.refusal("rate")
         reply.headers.update(b.provider.no_retry())

@@ -55,7 +55,8 @@ class Client(unittest.TestCase):
         self.assertIn("not configured", self.tda("-u", "a", "ask", "x", code=1))
 
     def test_keys_come_from_files_variables_and_stdin(self):
-        for args, env, stdin in ((["--key-env", "MY_KEY"], {"MY_KEY": "canary-cli-key"}, None), (["--key-file", "-"], None, "canary-cli-key\n")):
+        for args, env, stdin in ((["--key-env", "MY_KEY"], {"MY_KEY": "canary-cli-key"}, None),
+                                 (["--credential-env", "api_key=MY_KEY"], {"MY_KEY": "canary-cli-key"}, None), (["--key-file", "-"], None, "canary-cli-key\n")):
             self.tda("-u", "k", "configure", "--provider", "Fake", "--model", "model1", *args, env=env, stdin=stdin)
             self.assertEqual(self.up.seen[-1].key, "canary-cli-key")
             self.tda("-u", "k", "context", "delete")
@@ -81,6 +82,7 @@ class Client(unittest.TestCase):
         self.assertIn("takes no arguments", self.tda("ping", "there", code=2))
         self.assertIn("did you mean status", self.tda("help", "statuss", code=2))
         self.assertIn("the operator's servers are: shop", self.tda("-u", "x", "configure", "--provider", "offline", "--model", "m", "--mcp-server", "shpo", code=1))
+        self.assertEqual(json.loads(self.tda("--json", "-u", "nobody", "ask", "x", code=1))["data"]["kind"], "not_configured")
         self.assertIn("JSON object", self.tda("call", "host.ping", "{x", code=2))
 
     def test_help_for_every_command(self):

@@ -53,16 +53,24 @@ static int put_file(struct jw *w, tda_str name, const char *path) {
     return EXIT_OK;
 }
 
+static int put_variable(struct jw *w, tda_str name, const char *variable) {
+    const char *value = getenv(variable);
+    if (!value || !value[0]) return usage("the variable %s, which should hold a credential, is not set", variable);
+    put_secret(w, name, tda_str_of(value));
+    return EXIT_OK;
+}
+
 static int put_credentials(struct jw *w, const struct options *o) {
     int code = EXIT_OK;
-    if (!o->key_file && !o->key_env && !o->n_credentials) return EXIT_OK;
+    if (!o->key_file && !o->key_env && !o->n_credentials && !o->n_credential_envs) return EXIT_OK;
     jw_open_object(w, "credentials");
-    if (o->key_env) {
-        const char *value = getenv(o->key_env);
-        if (!value || !value[0]) return usage("the variable %s of --key-env is not set", o->key_env);
-        put_secret(w, TDA_STR("api_key"), tda_str_of(value));
+    if (o->key_env) code = put_variable(w, TDA_STR("api_key"), o->key_env);
+    for (size_t i = 0; i < o->n_credential_envs && !code; i++) {
+        const char *eq = strchr(o->credential_envs[i], '=');
+        if (!eq) return usage("--credential-env wants NAME=VARIABLE, not \"%s\"", o->credential_envs[i]);
+        code = put_variable(w, (tda_str){o->credential_envs[i], (size_t)(eq - o->credential_envs[i])}, eq + 1);
     }
-    if (o->key_file) code = put_file(w, TDA_STR("api_key"), o->key_file);
+    if (o->key_file && !code) code = put_file(w, TDA_STR("api_key"), o->key_file);
     for (size_t i = 0; i < o->n_credentials && !code; i++) {
         const char *eq = strchr(o->credentials[i], '=');
         if (!eq) return usage("--credential wants NAME=FILE, not \"%s\"", o->credentials[i]);

@@ -11,10 +11,11 @@
     "      --key-file FILE    file that holds the API key (- is stdin)\n"                                                          \
     "      --key-env VAR      variable that holds the API key\n"                                                                   \
     "      --credential NAME=FILE  another credential, by its name\n"                                                              \
+    "      --credential-env NAME=VARIABLE  likewise, from a variable: token=FRIENDLI_TOKEN\n"                                      \
     "      --base-url URL     another address of the service\n"                                                                    \
     "      --mcp-server NAME  one of the operator's MCP servers\n"                                                                 \
     "      --field NAME=VALUE another field: aws_region=eu-west-1\n"                                                               \
-    "Without --key-file and --key-env what was given before stays.\n"
+    "Without a key or credential, those given before stay.\n"
 
 const struct command commands[] = {
     {"ask", "TEXT|-", "ask a question; the model may use tools", "tda --user alice ask \"How many orders are there?\"", cmd_ask,

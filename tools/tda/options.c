@@ -17,7 +17,7 @@ static const struct option_row {
 #define AT(field) offsetof(struct options, field)
     {"socket", 's', TEXT, AT(socket), 0, "URL        where the daemon listens (default $TDA_SOCKET, or the daemon's own default)"},
     {"user", 'u', TEXT, AT(user), 0, "USER       on whose behalf (default $TDA_USER)"},
-    {"json", 'j', FLAG, AT(json), 0, "           the result as JSON, for programs"},
+    {"json", 'j', FLAG, AT(json), 0, "           the result as JSON, for programs; an error as JSON on stderr"},
     {"timeout", 't', SECONDS, AT(timeout_s), 0, "SECONDS    longest wait for a reply (default 600)"},
     {"quiet", 'q', FLAG, AT(quiet), 0, "           no progress"},
     {"help", 'h', FLAG, AT(help), 0, "           this, or with a command its own help"},
@@ -29,6 +29,7 @@ static const struct option_row {
     {"key-file", 0, TEXT, AT(key_file), 0, NULL},
     {"key-env", 0, TEXT, AT(key_env), 0, NULL},
     {"credential", 0, LIST, AT(credentials), AT(n_credentials), NULL},
+    {"credential-env", 0, LIST, AT(credential_envs), AT(n_credential_envs), NULL},
     {"field", 0, LIST, AT(fields), AT(n_fields), NULL},
     {"mcp-server", 0, TEXT, AT(mcp_server), 0, NULL},
     {"idempotency-key", 0, TEXT, AT(idempotency_key), 0, NULL},

@@ -81,7 +81,7 @@ static int exchange(const struct options *o, tda_str request, nng_msg **ret) {
     return EXIT_TIMEOUT;
 }
 
-static int read_reply(tda_str text, struct json_doc **ret_doc, struct json *ret_result) {
+static int read_reply(const struct options *o, tda_str text, struct json_doc **ret_doc, struct json *ret_result) {
     struct error e = {.retry_ms = -1};
     struct json_doc *doc;
     if (json_parse(text, 0, &doc, &e)) {
@@ -90,7 +90,10 @@ static int read_reply(tda_str text, struct json_doc **ret_doc, struct json *ret_
     }
     struct json failure = json_key(json_root(doc), TDA_STR("error"));
     if (json_type(failure)) {
-        print_error(failure);
+        if (o->json)
+            fprintf(stderr, "%.*s\n", STR_FMT(json_raw(failure))); /* for programs: the same, whole */
+        else
+            print_error(failure);
         json_free(doc);
         return EXIT_FAILED;
     }
@@ -114,7 +117,7 @@ int rpc_call(const struct options *o, const char *method, tda_str params, struct
     int code = request.status ? usage("the request is too large") : exchange(o, buf_str(&request), &reply);
     buf_fini(&request);
     if (code) return code;
-    code = read_reply((tda_str){nng_msg_body(reply), nng_msg_len(reply)}, ret_doc, ret_result);
+    code = read_reply(o, (tda_str){nng_msg_body(reply), nng_msg_len(reply)}, ret_doc, ret_result);
     nng_msg_free(reply);
     return code;
 }

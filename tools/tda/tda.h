@@ -20,6 +20,8 @@ struct options {
     const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
+    const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
+    size_t n_credential_envs;
     const char *fields[REPEATED_MAX]; /* NAME=VALUE */
     size_t n_fields;
     const char *words[WORDS_MAX + 1]; /* the command and its arguments */
