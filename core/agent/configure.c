@@ -120,19 +120,18 @@ static tda_status set_credentials(struct configure *c, struct error *e) {
 
 static tda_status set_model_side(struct configure *c, struct error *e) {
     struct json p = c->work->params;
-    tda_str base_url = json_str(json_key(p, TDA_STR("base_url")));
-    char origin[300];
-    tda_status s = plugins_origin(c->work->agent->plugins, c->provider, base_url, origin, sizeof origin, e);
-    if (!s) s = draft_set(c->draft, TDA_CTX_PROVIDER, tda_str_of(c->provider->name), e);
+    char origin[ORIGIN_SIZE];
+    tda_status s = draft_set(c->draft, TDA_CTX_PROVIDER, tda_str_of(c->provider->name), e);
+    if (!s) s = set_credentials(c, e);
     for (size_t i = 0; i < CTX_FIELDS && !s; i++) {
         const struct ctx_field *f = &ctx_fields[i];
         if (f->group != CTX_GROUP_MODEL || f->kind == CTX_LIVE || f->key == TDA_CTX_PROVIDER) continue;
         struct json v = json_key(p, tda_str_of(f->name));
         s = draft_set(c->draft, f->key, f->kind == CTX_OBJECT ? json_raw(v) : json_str(v), e);
     }
-    if (!s) s = draft_set_setting(c->draft, "base_url", base_url, e);
-    if (!s) s = draft_bind(c->draft, origin);
-    return s ? s : set_credentials(c, e);
+    if (!s) s = draft_set_setting(c->draft, "base_url", json_str(json_key(p, TDA_STR("base_url"))), e);
+    if (!s) s = plugins_origin(c->work->agent->plugins, c->provider, draft_snapshot(c->draft), origin, e);
+    return s ? s : draft_bind(c->draft, origin);
 }
 
 /* host + port + path, as callers of the first design send them. */

@@ -15,13 +15,15 @@ struct config_kv {
     bool is_secret; /* came from ${env:X} or ${file:X}, or the key says so (api_key, token, ...): never shown */
 };
 
-/* providers.NAME: {plugin: ..., <settings of the plugin's schema>}. `plugin` defaults to the name in lower case. Which keys a
- * plugin takes is checked by core/plugin against its note, with file:line:column from `where`. */
+/* providers.NAME: {plugin: ..., hosts: [...], <settings of the plugin's schema>}. `plugin` defaults to the name in lower case.
+ * Which keys a plugin takes is checked by core/plugin against its note, with file:line:column from `where`. */
 struct config_provider {
     char *name;
     char *plugin;
     struct config_kv *settings;
     size_t n_settings;
+    char **hosts; /* in place of the note's, NULL-terminated; NULL: the note's. Checked by core/plugin */
+    char *hosts_where;
     char *where; /* "tda.yaml:12:3", or the variable */
 };
 

@@ -59,6 +59,8 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     for (size_t i = 0; i < c->n_providers; i++) {
         const struct config_provider *p = &c->providers[i];
         show_text("providers", p->name, "plugin", p->plugin, p->where, fn, arg);
+        join(p->hosts, &text);
+        if (p->hosts && !buf_add_char(&text, 0)) show_text("providers", p->name, "hosts", text.p, p->hosts_where, fn, arg);
         show_kv("providers", p->name, "", p->settings, p->n_settings, fn, arg);
     }
     for (size_t i = 0; i < c->n_servers; i++) {
@@ -111,7 +113,7 @@ void config_reference(struct buf *out) {
               "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
               "plugins.dir, or absolute paths |\n"
               "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
-              "| providers.NAME | map | | plugin, and the settings of its note | the note's | a provider as users name it |\n"
+              "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
               "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
     for (size_t i = 0; i < n_settings; i++) {
         const struct setting *s = &settings[i];

@@ -249,6 +249,11 @@ static char *lower_case(struct loading *l, const char *text) {
     return copy;
 }
 
+static void read_hosts(struct loading *l, struct config_provider *p, const struct ynode *m, const char *path) {
+    section_list(l, &p->hosts, m, path, false);
+    p->hosts_where = keep(l, m->where);
+}
+
 static void read_provider(struct loading *l, const struct ynode *entry) {
     struct config *c = l->config;
     char path[200];
@@ -263,6 +268,8 @@ static void read_provider(struct loading *l, const struct ynode *entry) {
         snprintf(path, sizeof path, "providers.%.64s.%.64s", entry->key, m->key);
         if (strcmp(m->key, "plugin") == 0)
             p->plugin = expand(l, m, path, false, &secret);
+        else if (strcmp(m->key, "hosts") == 0)
+            read_hosts(l, p, m, path);
         else
             kv_add(l, &p->settings, &p->n_settings, m, path, false);
     }
@@ -392,6 +399,8 @@ void sections_free(struct config *c) {
         free(c->providers[i].name);
         free(c->providers[i].plugin);
         free(c->providers[i].where);
+        free(c->providers[i].hosts_where);
+        list_free(c->providers[i].hosts);
         kv_free(c->providers[i].settings, c->providers[i].n_settings);
     }
     free(c->providers);

@@ -32,6 +32,9 @@ enum { CTX_FIELDS = 11 };
 extern const struct ctx_field ctx_fields[CTX_FIELDS];
 const struct ctx_field *ctx_field_find(tda_str name); /* NULL */
 const struct ctx_field *ctx_field_by_key(uint32_t key);
+bool ctx_field_has(const struct ctx_field *f, tda_str member);
+/* A change of its value may move the place that credentials go to: it drops them. */
+bool ctx_field_is_address(const struct ctx_field *f);
 
 struct contexts;
 
@@ -95,9 +98,12 @@ void draft_free(struct draft *d); /* NULL is fine; a published draft too */
 tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error *e);
 tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, struct error *e);
 tda_status draft_set_setting(struct draft *d, const char *name, tda_str value, struct error *e);
-tda_status draft_bind(struct draft *d, const char *origin); /* the secrets in it go to this origin only */
+/* The secrets in it go to this origin only. Inherited ones that were bound to another are dropped; those that were given before
+ * there was a provider are bound now. */
+tda_status draft_bind(struct draft *d, const char *origin);
 void draft_set_configured_as(struct draft *d, const unsigned char digest[32]);
 tda_str draft_get(const struct draft *d, uint32_t key);
+const struct snapshot *draft_snapshot(const struct draft *d); /* as it stands; borrowed */
 /* A snapshot that nobody has published, to validate with: it shares the draft's live boxes and secrets, so what validation makes
  * (an llm_instance, an MCP connection) is there after publish. The caller owns the reference. */
 tda_status draft_preview(struct draft *d, struct snapshot **ret_snapshot);

@@ -113,10 +113,9 @@ tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, st
 }
 
 tda_status draft_bind(struct draft *d, const char *origin) {
-    if (d->base && d->base->secrets && strcmp(secrets_origin(d->base->secrets), origin) != 0) {
-        tda_status s = drop_inherited(d);
-        if (s) return s;
-    }
+    const char *was = d->next->secrets ? secrets_origin(d->next->secrets) : origin;
+    tda_status s = strcmp(was, origin) == 0 ? TDA_OK : was[0] ? drop_inherited(d) : own_secrets(d);
+    if (s) return s;
     snprintf(d->origin, sizeof d->origin, "%s", origin);
     d->bound = true;
     return TDA_OK;
@@ -157,15 +156,6 @@ void draft_set_configured_as(struct draft *d, const unsigned char digest[32]) {
 
 /* ---- fields ---- */
 
-static bool word_in(const char *words, tda_str word) {
-    for (const char *w = words; *w;) {
-        size_t n = strcspn(w, "|");
-        if (tda_str_eq((tda_str){w, n}, word)) return true;
-        w += n + (w[n] == '|');
-    }
-    return false;
-}
-
 static tda_status bad_value(const struct ctx_field *f, struct error *e, const char *what) {
     error_set(e, TDA_E_INVALID, "invalid_value", "%s %s", f->name, what);
     error_field(e, "fields.%s", f->name);
@@ -188,7 +178,7 @@ static tda_status split_object(struct draft *d, const struct ctx_field *f, struc
     jw_begin_object(&w);
     for (struct json m = json_first(object); json_type(m); m = json_next(m)) {
         tda_str name = json_name(m), text = json_str(m);
-        if (f->members && !word_in(f->members, name)) return bad_value(f, e, "has a member that it does not know");
+        if (f->members && !ctx_field_has(f, name)) return bad_value(f, e, "has a member that it does not know");
         if (f->members && !text.p && json_type(m) != TDA_JSON_NULL) return bad_value(f, e, "has a member that is no text");
         if (f->secret && tda_str_eq(name, tda_str_of(f->secret))) {
             tda_status s = draft_set_secret(d, f->secret, text, e);
@@ -247,11 +237,6 @@ static tda_status clear_provider(struct draft *d) {
     return s ? s : drop_inherited(d);
 }
 
-/* Fields whose change moves the place that credentials go to. */
-static bool holds_address(uint32_t key) {
-    return key == TDA_CTX_AZURE_DEPLOYMENT_DETAILS || key == TDA_CTX_FRIENDLI_DETAILS;
-}
-
 tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error *e) {
     const struct ctx_field *f = ctx_field_by_key(key);
     char *copy = NULL;
@@ -266,7 +251,7 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
     }
     if (s) return s;
     bool switches = key == TDA_CTX_PROVIDER && now.p && !str_equal_nocase(now, value);
-    bool moves = holds_address(key) && !tda_str_eq(now, tda_str_of(copy));
+    bool moves = ctx_field_is_address(f) && !tda_str_eq(now, tda_str_of(copy));
     if (switches) s = clear_provider(d);
     if (moves && !s) s = drop_inherited(d);
     if (s) {
@@ -279,6 +264,10 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
 
 tda_str draft_get(const struct draft *d, uint32_t key) {
     return snapshot_get(d->next, key);
+}
+
+const struct snapshot *draft_snapshot(const struct draft *d) {
+    return d->next;
 }
 
 /* ---- what comes out ---- */

@@ -31,6 +31,19 @@ const struct ctx_field *ctx_field_by_key(uint32_t key) {
     return i < CTX_FIELDS ? &ctx_fields[i] : NULL;
 }
 
+bool ctx_field_has(const struct ctx_field *f, tda_str member) {
+    for (const char *w = f->members; w && *w;) {
+        size_t n = strcspn(w, "|");
+        if (tda_str_eq((tda_str){w, n}, member)) return true;
+        w += n + (w[n] == '|');
+    }
+    return false;
+}
+
+bool ctx_field_is_address(const struct ctx_field *f) {
+    return f->key == TDA_CTX_AZURE_DEPLOYMENT_DETAILS || f->key == TDA_CTX_FRIENDLI_DETAILS;
+}
+
 const struct ctx_field *ctx_field_find(tda_str name) {
     for (size_t i = 0; i < CTX_FIELDS; i++)
         if (tda_str_eq(tda_str_of(ctx_fields[i].name), name)) return &ctx_fields[i];

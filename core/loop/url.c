@@ -22,3 +22,37 @@ tda_status url_origin(tda_str url, char *out, size_t size) {
     free(copy);
     return ok ? TDA_OK : TDA_E_INVALID;
 }
+
+/* ---- patterns ---- */
+
+/* Two labels more, before the host ends. */
+static bool is_narrow(const char *behind) {
+    size_t n = strcspn(behind, ":/");
+    const char *dot = n > 1 && behind[0] == '.' ? memchr(behind + 1, '.', n - 1) : NULL;
+    return dot && dot > behind + 1 && dot + 1 < behind + n;
+}
+
+/* Judged with a letter in place of the star, which must stand where the star stood. */
+tda_status url_pattern(tda_str text, char *out, size_t size) {
+    const char *star = text.n ? memchr(text.p, '*', text.n) : NULL;
+    if (!star) return url_origin(text, out, size);
+    size_t at = (size_t)(star - text.p);
+    char *copy GUARD(free_p) = str_dup(text);
+    if (!copy) return TDA_E_NOMEM;
+    if (at < sizeof "http:/" || (copy[at - 1] != '.' && copy[at - 1] != '/') || !is_narrow(copy + at + 1)) return TDA_E_INVALID;
+    copy[at] = 'x';
+    tda_status s = url_origin(tda_str_of(copy), out, size);
+    if (s) return s;
+    if (strlen(out) <= at || !str_equal_nocase((tda_str){out, at + 1}, (tda_str){copy, at + 1})) return TDA_E_INVALID;
+    out[at] = '*';
+    return TDA_OK;
+}
+
+bool url_matches(const char *pattern, const char *origin) {
+    const char *star = strchr(pattern, '*');
+    if (!star) return strcmp(pattern, origin) == 0;
+    size_t before = (size_t)(star - pattern);
+    if (strncmp(pattern, origin, before) != 0) return false;
+    size_t label = strspn(origin + before, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+    return label > 0 && strcmp(origin + before + label, star + 1) == 0;
+}

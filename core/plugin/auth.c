@@ -15,20 +15,23 @@ struct source {
 
 /* ---- finding ---- */
 
+static bool is_bound_to(const char *bound, const struct source *from) {
+    if (strcmp(bound, OWN_HOSTS) == 0) return plugins_is_own_host(from->owner->entry, from->origin);
+    return !bound[0] || strcmp(bound, from->origin) == 0;
+}
+
 static tda_status find_users(const struct source *from, const char *name, tda_str *ret) {
     const struct owner *o = from->owner;
     const struct secrets *own = snapshot_secrets(o->snapshot);
     if (!own || secrets_reveal(own, name, ret)) return TDA_E_NOT_FOUND;
-    const char *bound = secrets_origin(own);
-    bool fits = str_equal_nocase(tda_str_of(secrets_provider(own)), tda_str_of(o->entry->name)) &&
-                (!bound[0] || strcmp(bound, from->origin) == 0);
-    return fits ? TDA_OK : TDA_E_DENIED;
+    if (!str_equal_nocase(tda_str_of(secrets_provider(own)), tda_str_of(o->entry->name))) return TDA_E_DENIED;
+    return is_bound_to(secrets_origin(own), from) ? TDA_OK : TDA_E_DENIED;
 }
 
 static tda_status find_operators(const struct source *from, const char *name, tda_str *ret) {
     const struct owner *o = from->owner;
     if (!plugins_host_secret(o->pl->plugins, o->entry, o->snapshot, name)) return TDA_E_NOT_FOUND;
-    *ret = tda_str_of(operator_setting(o->entry, name));
+    *ret = tda_str_of(operator_setting(o->pl->plugins, o->entry, o->snapshot, name));
     return TDA_OK;
 }
 

@@ -79,6 +79,15 @@ static tda_status host_ctx_put(tda_call h, uint32_t key, tda_str value) {
     return c->draft && key != TDA_CTX_PROVIDER ? draft_set(c->draft, key, value, NULL) : TDA_E_DENIED;
 }
 
+static tda_status give_address(struct owner *o, tda_str *ret_value) {
+    struct address a;
+    if (plugins_address(o->pl->plugins, o->entry, o->snapshot, &a)) return TDA_E_NOT_FOUND;
+    tda_str copy = scratch_copy(o->pl, tda_str_of(a.url));
+    if (!copy.p) return TDA_E_NOMEM;
+    *ret_value = copy;
+    return TDA_OK;
+}
+
 static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
     struct owner *o = owner_get(h);
     char key[64];
@@ -88,6 +97,7 @@ static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
     const struct setting_rule *r = find_rule(o->plugin, key);
     if (!r) return TDA_E_NOT_FOUND;
     if (r->secret) return TDA_E_DENIED;
+    if (o->entry && strcmp(key, "base_url") == 0) return give_address(o, ret_value);
     tda_str v = o->entry ? plugins_setting(o->pl->plugins, o->entry, o->snapshot, key) : tda_str_of(r->fallback);
     if (!v.p) return TDA_E_NOT_FOUND;
     *ret_value = v;

@@ -1,5 +1,7 @@
 #include "plugin/note.h"
 
+#include "loop/url.h"
+
 enum { NOTE_TEXT_MAX = 16384 };
 
 static tda_status bad(struct error *e, const char *line, const char *what) {
@@ -58,10 +60,31 @@ static tda_status add_variable(struct note *n, char *rest, struct error *e) {
     char *name = word(&rest), *variable = word(&rest);
     for (size_t i = 0; variable && i < n->n_rules; i++) {
         if (strcmp(n->rules[i].name, name) != 0) continue;
-        n->variables[i] = variable;
+        if (n->n_variables == NOTE_RULES_MAX) return bad(e, name, "too many env lines");
+        n->variables[n->n_variables++] = (struct note_variable){i, variable};
         return TDA_OK;
     }
     return bad(e, name ? name : "env", "env NAME VARIABLE comes after the config line of NAME");
+}
+
+/* Only a member that a change of which drops the credentials (context/draft.c). */
+static tda_status set_address(struct note *n, char *rest, struct error *e) {
+    char *field = strsep(&rest, ".");
+    const struct ctx_field *f = ctx_field_find(tda_str_of(field));
+    if (n->address_field) return bad(e, "address", "stands there twice");
+    if (!f || !rest || !ctx_field_is_address(f) || !ctx_field_has(f, tda_str_of(rest)) ||
+        (f->secret && strcmp(f->secret, rest) == 0))
+        return bad(e, field, "address FIELD.MEMBER wants a member of azure_deployment_details or friendli_details");
+    n->address_field = f;
+    n->address_member = rest;
+    return TDA_OK;
+}
+
+static tda_status add_host(struct note *n, char *rest, struct error *e) {
+    char origin[300];
+    tda_status s = add(n->hosts, &n->n_hosts, rest, e, "host");
+    if (s || url_pattern(tda_str_of(n->hosts[n->n_hosts - 1]), origin, sizeof origin) == TDA_OK) return s;
+    return bad(e, n->hosts[n->n_hosts - 1], "a host is https://name, one label of which may be *, but none of the last two");
 }
 
 static tda_status set_once(const char **place, char *value, const char *what, struct error *e) {
@@ -78,7 +101,8 @@ static tda_status read_line(struct note *n, char *line, struct error *e) {
     if (strcmp(w, "version") == 0) return set_once(&n->version, rest, "version", e);
     if (strcmp(w, "provides") == 0) return add(n->provides, &n->n_provides, rest, e, w);
     if (strcmp(w, "needs") == 0) return add(n->needs, &n->n_needs, rest, e, w);
-    if (strcmp(w, "host") == 0) return add(n->hosts, &n->n_hosts, rest, e, w);
+    if (strcmp(w, "host") == 0) return add_host(n, rest, e);
+    if (strcmp(w, "address") == 0) return set_address(n, rest, e);
     if (strcmp(w, "config") == 0) return add_rule(n, rest, e);
     if (strcmp(w, "env") == 0) return add_variable(n, rest, e);
     n->threads |= strcmp(w, "threads") == 0;

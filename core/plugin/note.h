@@ -12,8 +12,14 @@ struct note {
     const char *provides[NOTE_LIST_MAX], *needs[NOTE_LIST_MAX], *hosts[NOTE_LIST_MAX];
     size_t n_provides, n_needs, n_hosts;
     struct setting_rule rules[NOTE_RULES_MAX];
-    const char *variables[NOTE_RULES_MAX]; /* of the rule at that place, or NULL */
     size_t n_rules;
+    struct note_variable {
+        size_t rule; /* its place in `rules` */
+        const char *variable;
+    } variables[NOTE_RULES_MAX]; /* in the note's order: the first that is set wins */
+    size_t n_variables;
+    const struct ctx_field *address_field; /* NULL: none */
+    const char *address_member;
     bool threads, exports, static_tls;
 };
 

@@ -1,5 +1,5 @@
-/* Flows that plugins ask for. Here a request gets what the plugin must not decide: where it may go, what the operator's limits are,
- * and (auth.c) whose secret it carries. */
+/* Flows that plugins ask for. Here a request gets what the plugin must not decide: what the operator's limits are, where it may go
+ * (address.c), and whose secret it carries (auth.c). */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -27,32 +27,6 @@ static void on_event(void *arg, struct flow *f UNUSED, const struct tda_flow_eve
         conn_flow_event(o, &copy);
 }
 
-/* ---- where to ---- */
-
-static bool is_note_host(const struct note *n, const char *origin) {
-    char host[ORIGIN_SIZE];
-    for (size_t i = 0; i < n->n_hosts; i++)
-        if (url_origin(tda_str_of(n->hosts[i]), host, sizeof host) == TDA_OK && strcmp(host, origin) == 0) return true;
-    return false;
-}
-
-static bool origin_is(tda_str url, const char *origin) {
-    char other[ORIGIN_SIZE];
-    return url.p && url_origin(url, other, sizeof other) == TDA_OK && strcmp(other, origin) == 0;
-}
-
-/* A provider talks to the hosts of its note and to its base_url, nowhere else. `ret_user`: only the user says this address. */
-static tda_status check_target(struct owner *o, const char *origin, bool *ret_user) {
-    const struct plugins *ps = o->pl->plugins;
-    *ret_user = true;
-    if (!o->entry) return TDA_E_DENIED; /* adapters have no http yet */
-    if (is_note_host(&o->plugin->loaded.note, origin) || origin_is(plugins_setting(ps, o->entry, NULL, "base_url"), origin)) {
-        *ret_user = false;
-        return TDA_OK;
-    }
-    return origin_is(plugins_setting(ps, o->entry, o->snapshot, "base_url"), origin) ? TDA_OK : TDA_E_DENIED;
-}
-
 /* ---- opening ---- */
 
 static tda_status open_http(struct owner *o, const struct tda_flow_request *r, struct plugin_flow *pf) {
@@ -70,7 +44,8 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
     if (r->idle_ms < 0 || r->total_ms < 0 || r->idle_ms > INT64_MAX / NS_PER_MS || r->total_ms > INT64_MAX / NS_PER_MS)
         return TDA_E_INVALID;
     if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
-    tda_status s = check_target(o, origin, &spec.user_given);
+    if (!o->entry) return TDA_E_DENIED; /* adapters have no http yet */
+    tda_status s = plugins_check_target(o->pl->plugins, o->entry, o->snapshot, origin, &spec.user_given);
     if (s) return s;
     s = auth_fill(o, r->auth, origin, &spec, &auth);
     if (!s) s = flow_open_http(o->pl->loop, &spec, on_event, pf, &pf->flow, NULL);

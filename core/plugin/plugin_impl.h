@@ -10,7 +10,7 @@
 #include "plugin/calls.h"
 #include "plugin/load.h"
 
-enum { LOOPS_MAX = 64, TIMERS_MAX = 16, ORIGIN_SIZE = 300 };
+enum { LOOPS_MAX = 64, TIMERS_MAX = 16 };
 
 /* ---- registry (plugins.c, settings.c) ---- */
 
@@ -36,8 +36,8 @@ struct plugins {
 extern const struct tda_host host_table;
 extern const struct tda_json_api json_table;
 
-/* The operator's: environment, then the entry's. NULL: none. */
-const char *operator_setting(const struct provider_entry *p, const char *name);
+/* The operator's: environment, where this snapshot may use it, then the entry's. NULL: none. */
+const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
 const struct setting_rule *find_rule(const struct plugin *p, const char *name);
 
 /* ---- handles (handles.c): generation in the upper half, loop and slot in the lower ---- */

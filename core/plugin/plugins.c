@@ -15,9 +15,10 @@ static const char *env_get(char *const *env, const char *name) {
 }
 
 static tda_status take_environment(struct plugin *p, char *const *env) {
-    for (size_t i = 0; i < p->loaded.note.n_rules; i++) {
-        const char *value = p->loaded.note.variables[i] ? env_get(env, p->loaded.note.variables[i]) : NULL;
-        if (value && value[0] && !(p->env_values[i] = str_dup(tda_str_of(value)))) return TDA_E_NOMEM;
+    for (size_t i = 0; i < p->loaded.note.n_variables; i++) {
+        const struct note_variable *v = &p->loaded.note.variables[i];
+        const char *value = p->env_values[v->rule] ? NULL : env_get(env, v->variable);
+        if (value && value[0] && !(p->env_values[v->rule] = str_dup(tda_str_of(value)))) return TDA_E_NOMEM;
     }
     return TDA_OK;
 }
@@ -80,6 +81,17 @@ static void check_setting(const struct plugin *p, const struct config_provider *
     }
 }
 
+static void check_hosts(const struct config_provider *cp, struct buf *report) {
+    char origin[ORIGIN_SIZE];
+    for (char **h = cp->hosts; h && *h; h++)
+        if (url_pattern(tda_str_of(*h), origin, sizeof origin))
+            buf_addf(report,
+                     "%s: providers.%s.hosts: \"%.100s\" is not possible; allowed: https://name, one label of which may be *, but "
+                     "none of "
+                     "the last two\n",
+                     cp->hosts_where, cp->name, *h);
+}
+
 static bool is_listed(const struct plugins *ps, const char *id) {
     for (size_t i = 0; i < ps->n; i++) {
         const struct plugin *p = &ps->list[i];
@@ -100,6 +112,7 @@ static tda_status make_entries(struct plugins *ps, struct buf *report) {
             buf_addf(report, "%s: providers.%s: the plugin \"%s\" is not in plugins.load\n", cp->where, cp->name, cp->plugin);
         else if (p && !p->loaded.provider)
             buf_addf(report, "%s: providers.%s: the plugin \"%s\" is no provider\n", cp->where, cp->name, cp->plugin);
+        check_hosts(cp, report);
         for (size_t k = 0; p && k < cp->n_settings; k++) check_setting(p, cp, &cp->settings[k], report);
     }
     for (size_t i = 0; i < ps->n; i++) {

@@ -34,11 +34,9 @@ struct provider_entry {
 };
 /* [any] E_NOT_FOUND "unknown_provider" (lists the known ones), E_UNSUPPORTED "plugin_not_loaded". Case does not matter. */
 tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct provider_entry **ret, struct error *e);
-/* Effective value of a setting for this snapshot: user's (where the note lets him), else operator's, else the note's default. */
+/* Effective value of a setting for this snapshot: user's (where the note lets him), else operator's, else the note's default.
+ * base_url is had from plugins_address. */
 tda_str plugins_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
-/* The origin that the user's secrets would go to: of base_url as above, else the note's first host. "https://host:port" */
-tda_status plugins_origin(const struct plugins *ps, const struct provider_entry *p, tda_str user_base_url, char *out, size_t size,
-                          struct error *e);
 /* The note's config entry: is `name` a secret of this provider; is it required; may a user set it. */
 struct setting_rule {
     const char *name, *type, *fallback, *help;
@@ -50,7 +48,32 @@ size_t plugins_rules(const struct provider_entry *p, const struct setting_rule *
  * contexts.users_may_use_host_keys.) */
 bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
 
-/* Does this snapshot talk to the vendor's own address (the note's first host)? There a `required` credential is required; another
+/* ---- where calls go (address.c) ---- */
+
+enum { ADDRESS_MAX = 2049, ORIGIN_SIZE = 300 };
+struct address {
+    char url[ADDRESS_MAX];
+    char origin[ORIGIN_SIZE];
+    char name[80]; /* what says so: "base_url", "azure_deployment_details.endpoint" */
+    bool users;    /* the user says so, and not the operator or the plugin */
+};
+/* The address of this snapshot's calls: of the context's member that the note names, else the user's base_url, else the operator's,
+ * else the note's. NOT_FOUND: none, the plugin knows its hosts; INVALID: no address. `name` and `users` are set in any case. */
+tda_status plugins_address(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, struct address *ret);
+
+/* May a call on this snapshot go to `origin`? To the plugin's own hosts (the note's, or the operator's in their place), to the
+ * operator's base_url, to the user's address; else DENIED. `ret_user`: only the user says this address. */
+tda_status plugins_check_target(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s,
+                                const char *origin, bool *ret_user);
+bool plugins_is_own_host(const struct provider_entry *p, const char *origin);
+
+/* What the user's secrets are to be bound to: the origin of his calls' address; without an address OWN_HOSTS, so that a host that
+ * is made of his region keeps them; "" when the plugin talks to nobody. */
+#define OWN_HOSTS "own hosts"
+tda_status plugins_origin(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, char out[ORIGIN_SIZE],
+                          struct error *e);
+
+/* Does this snapshot talk to the vendor's own address (a host of the note's)? There a `required` credential is required; another
  * base_url may be a server that wants none. */
 bool plugins_at_home(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s);
 

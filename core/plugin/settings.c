@@ -50,59 +50,29 @@ static const char *environment_setting(const struct provider_entry *p, const cha
     return NULL;
 }
 
-const char *operator_setting(const struct provider_entry *p, const char *name) {
+/* The operator's own, for the shared context; for a user's only if the operator says so. */
+static bool may_use_hosts_own(const struct plugins *ps, const struct snapshot *s) {
+    return snapshot_user(s)[0] == 0 || ps->config->user_env_keys;
+}
+
+const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
     const struct config_kv *kv = NULL;
     for (size_t i = 0; p->config && i < p->config->n_settings; i++)
         if (strcmp(p->config->settings[i].key, name) == 0) kv = &p->config->settings[i];
     if (kv && strcmp(kv->where, "--set") == 0) return kv->val;
-    const char *from_env = environment_setting(p, name);
+    const char *from_env = may_use_hosts_own(ps, s) ? environment_setting(p, name) : NULL;
     return from_env ? from_env : kv ? kv->val : NULL;
 }
 
-tda_str plugins_setting(const struct plugins *ps UNUSED, const struct provider_entry *p, const struct snapshot *s,
-                        const char *name) {
+tda_str plugins_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
     const struct setting_rule *r = p->plugin ? find_rule(p->plugin, name) : NULL;
     if (!r || r->secret) return (tda_str){0};
-    tda_str users = s && r->user ? snapshot_setting(s, name) : (tda_str){0};
+    tda_str users = r->user ? snapshot_setting(s, name) : (tda_str){0};
     if (users.p) return users;
-    const char *operators = operator_setting(p, name);
+    const char *operators = operator_setting(ps, p, s, name);
     return tda_str_of(operators ? operators : r->fallback);
 }
 
 bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
-    bool may = snapshot_user(s)[0] == 0 || ps->config->user_env_keys;
-    return may && operator_setting(p, name);
-}
-
-/* ---- origins ---- */
-
-tda_status plugins_origin(const struct plugins *ps, const struct provider_entry *p, tda_str user_base_url, char *out, size_t size,
-                          struct error *e) {
-    const struct setting_rule *r = p->plugin ? find_rule(p->plugin, "base_url") : NULL;
-    const struct note *n = p->plugin ? &p->plugin->loaded.note : NULL;
-    if (user_base_url.p && (!r || !r->user)) {
-        error_set(e, TDA_E_INVALID, "base_url_refused", "provider %s takes no base_url from users", p->name);
-        error_field(e, "base_url");
-        return TDA_E_INVALID;
-    }
-    tda_str url = user_base_url.p ? user_base_url : plugins_setting(ps, p, NULL, "base_url");
-    if (!url.p && n && n->n_hosts) url = tda_str_of(n->hosts[0]);
-    if (!url.p) {
-        out[0] = 0; /* it talks to nobody */
-        return TDA_OK;
-    }
-    if (url_origin(url, out, size) == TDA_OK) return TDA_OK;
-    error_set(e, TDA_E_INVALID, "invalid_url", "base_url of provider %s is no address", p->name);
-    error_field(e, "base_url");
-    error_hint(e, "it must look like https://host/path, without a user name or password");
-    return TDA_E_INVALID;
-}
-
-bool plugins_at_home(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s) {
-    char home[ORIGIN_SIZE], now[ORIGIN_SIZE];
-    const struct note *n = p->plugin ? &p->plugin->loaded.note : NULL;
-    tda_str url = plugins_setting(ps, p, s, "base_url");
-    if (!n || !n->n_hosts || !url.p) return true;
-    return url_origin(tda_str_of(n->hosts[0]), home, sizeof home) == TDA_OK && url_origin(url, now, sizeof now) == TDA_OK &&
-           strcmp(home, now) == 0;
+    return may_use_hosts_own(ps, s) && operator_setting(ps, p, s, name);
 }

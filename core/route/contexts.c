@@ -97,6 +97,17 @@ static tda_status set_field(struct request *q, struct draft *d, struct json v, s
     return s ? s : draft_set(d, f->key, tda_str_of(p->name), e);
 }
 
+/* As configure does. Of a provider that cannot run nothing goes anywhere. */
+static tda_status bind_secrets(struct request *q, struct draft *d, struct error *e) {
+    const struct plugins *ps = router_options(q->router)->plugins;
+    const struct provider_entry *p;
+    char origin[ORIGIN_SIZE];
+    tda_str name = draft_get(d, TDA_CTX_PROVIDER);
+    if (!name.p || plugins_provider(ps, name, &p, NULL)) return TDA_OK;
+    tda_status s = plugins_origin(ps, p, draft_snapshot(d), origin, e);
+    return s ? s : draft_bind(d, origin);
+}
+
 /* The provider first: changing it clears what belonged to the former one, and must not clear what this very set gives. */
 static tda_status change(struct draft *d, void *arg, struct error *e) {
     static const unsigned char by_hand[32];
@@ -106,7 +117,7 @@ static tda_status change(struct draft *d, void *arg, struct error *e) {
     for (struct json v = json_first(fields); json_type(v) && !s; v = json_next(v))
         if (!tda_str_eq(json_name(v), TDA_STR("provider"))) s = set_field(q, d, v, e);
     draft_set_configured_as(d, by_hand);
-    return s;
+    return s ? s : bind_secrets(q, d, e);
 }
 
 void context_set(struct request *q) {

@@ -11,7 +11,7 @@ extern "C" {
 
 /* Version of the interface. During 0.x host and plugin need the very same minor. */
 #define TDA_ABI_MAJOR 0u
-#define TDA_ABI_MINOR 1u
+#define TDA_ABI_MINOR 2u
 
 enum tda_log_level { TDA_LOG_ERROR = 1, TDA_LOG_WARN = 2, TDA_LOG_INFO = 3, TDA_LOG_DEBUG = 4 };
 
@@ -86,7 +86,8 @@ struct tda_host {
     tda_status (*ctx_put)(tda_call call, uint32_t key, tda_str value);
 
     /* [loop] A setting from the plugin's own schema (its note): the user's where the user gave one and may, else the operator's,
-     * else the default. Valid until the callback returns. NOT_FOUND when unset; secrets are refused with DENIED. */
+     * else the default; base_url is the address that the calls of this user go to, whatever says so. Valid until the callback
+     * returns. NOT_FOUND when unset; secrets are refused with DENIED. */
     tda_status (*setting)(tda_handle h, tda_str name, tda_str *ret_value);
 
     /* [loop] The plugin's object for this user and configuration (llm_instance, mcp_client). The host calls drop exactly once,

@@ -59,12 +59,15 @@ typedef const struct tda_plugin *(*tda_plugin_entry)(const struct tda_host *host
  *   version TEXT                     required, once
  *   provides INTERFACE               required
  *   needs EXTENSION | secrets        what it cannot do without
- *   host ORIGIN                      an origin it talks to by default: https://api.example.com
+ *   host ORIGIN                      an origin it talks to: https://api.example.com. One label of the host may be "*", though none
+ *                                    of the last two: https://runtime.*.example.com. The operator may put others in their place
  *   config NAME TYPE FLAGS DEFAULT HELP...
  *                                    TYPE text|url|int|bool|secret; FLAGS - or of u (a user may set it), r (required);
  *                                    DEFAULT - for none
- *   env NAME VARIABLE                the vendor's usual variable for that config entry, for the shared context
- *   threads | exports | static-tls   what a language's runtime brings along */
+ *   address FIELD.MEMBER             a member of azure_deployment_details or friendli_details that is the service's address. Where
+ * a user's context has it, it is his base_url: setting("base_url") gives it env NAME VARIABLE                the vendor's usual
+ * variable for that config entry, for the shared context; of several the first that is set threads | exports | static-tls   what a
+ * language's runtime brings along */
 #define TDA_NOTE_TYPE 1u
 #define TDA_PLUGIN_NOTE(literal)                                                                                                   \
     __attribute__((section(".note.tda"), used, aligned(4))) static const struct {                                                  \

@@ -99,7 +99,7 @@ class Broken(Folder):
             return d.client.call("plugin.list")["plugins"][1:], d.text()
 
     def test_47_each_is_refused_by_name_with_the_reason(self):
-        wanted = {"OTHER_MINOR": "0.99", "OTHER_MAJOR": "7.1", "NO_NOTE": "no note", "BAD_NOTE": "provides", "UNKNOWN_NEED": "tda.telepathy/1",
+        wanted = {"OTHER_MINOR": "0.99", "OTHER_MAJOR": "interface 7.", "NO_NOTE": "no note", "BAD_NOTE": "provides", "UNKNOWN_NEED": "tda.telepathy/1",
                   "UNKNOWN_INTERFACE": "tda.oracle/1", "OTHER_ID": "somebody", "NO_ENTRY": "tda_plugin_entry_v0", "ENTRY_REFUSES": "refused",
                   "BOOT_FAILS": "boot", "SMALL_TABLE": "too small", "NO_TABLE": "promises", "BLOCKING": "blocking"}
         files = [self.build(define.lower(), define) for define in wanted]

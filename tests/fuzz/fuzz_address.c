@@ -13,6 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         egress_judge_text(text, &what);
         if (!what) abort();
     }
+    if (url_pattern((tda_str){(const char *)data, size}, origin, sizeof origin) == TDA_OK &&
+        (url_pattern(tda_str_of(origin), again, sizeof again) || strcmp(origin, again) != 0))
+        abort();
     if (url_origin((tda_str){(const char *)data, size}, origin, sizeof origin)) return 0;
     if (url_origin(tda_str_of(origin), again, sizeof again) || strcmp(origin, again) != 0) abort();
     return 0;

@@ -153,12 +153,24 @@ static void ask(tda_call call, const struct tda_request *request) {
     if (s) finish(call, TDA_C_REQUEST, tda_str_of(text));
 }
 
+/* A model "put:ADDRESS" makes validation write that address into the candidate. */
+static void validate(tda_call call, tda_str model) {
+    char details[2100];
+    if (model.n > 4 && memcmp(model.p, "put:", 4) == 0) {
+        snprintf(details, sizeof details, "{\"endpoint_url\":\"%.*s\"}", (int)model.n - 4, model.p + 4);
+        host->ctx_put(call, TDA_CTX_FRIENDLI_DETAILS, tda_str_of(details));
+    }
+    finish(call, TDA_C_OK, TDA_STR(""));
+}
+
 static tda_status start(void *self, tda_call call, const struct tda_request *request) {
     (void)self;
     if (request->op == TDA_OP_CHAT)
         ask(call, request);
+    else if (request->op == TDA_OP_VALIDATE)
+        validate(call, request->model);
     else
-        finish(call, request->op == TDA_OP_VALIDATE ? TDA_C_OK : TDA_C_REQUEST, TDA_STR(""));
+        finish(call, TDA_C_REQUEST, TDA_STR(""));
     return TDA_OK;
 }
 

@@ -27,11 +27,15 @@ class Requester(Daemon):
     def configure(self, user, **more):
         return self.client.call("configure", **{"user": user, "provider": "requester", "model": "m", **more})
 
+    @staticmethod
+    def params(user, question):
+        return {"messages": [{"role": "user", "content": json.dumps(question)}], **({"user": user} if user else {})}
+
     def ask(self, user, **question):
-        return self.client.call("chat.complete", user=user, messages=[{"role": "user", "content": json.dumps(question)}])["text"]
+        return self.client.call("chat.complete", **self.params(user, question))["text"]
 
     def refused(self, user, **question):
-        return self.client.error("chat.complete", user=user, messages=[{"role": "user", "content": json.dumps(question)}])
+        return self.client.error("chat.complete", **self.params(user, question))
 
     def stop(self, check=True):
         shutil.rmtree(self.folder, ignore_errors=True)

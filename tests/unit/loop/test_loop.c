@@ -190,6 +190,35 @@ Test(loop, origins) {
         cr_assert(url_origin(tda_str_of(bad[i]), origin, sizeof origin) != TDA_OK, "%s", bad[i]);
 }
 
+Test(loop, one_label_of_a_pattern_is_free) {
+    static const char *const bad[] = {
+        "https://*.com",           "https://api.*",       "https://a*.example.com", "https://*",           "https://*.*.a.com",
+        "https://u@*.example.com", "https://a.com/*.b.c", "*.example.com",          "https://*a.b.com",    "https://*.example.",
+        "https://*..com",          "https://a.com?*.b.c", "https://x.com#/*.b.c",   "https://a.com:*.b.c", "https:\\\\*.b.com"};
+    static const struct {
+        const char *pattern, *url;
+        bool matches;
+    } rows[] = {{"https://Runtime.*.aws.com", "https://runtime.us-east-1.AWS.com/model/x", true},
+                {"https://runtime.*.aws.com", "https://runtime.us.east.aws.com", false},
+                {"https://runtime.*.aws.com", "https://runtime.aws.com", false},
+                {"https://runtime.*.aws.com", "https://runtime..aws.com", false},
+                {"https://runtime.*.aws.com", "https://runtime.x.aws.com.evil.org", false},
+                {"https://runtime.*.aws.com", "https://runtime.evil.org/.aws.com", false},
+                {"https://runtime.*.aws.com", "http://runtime.x.aws.com", false},
+                {"https://runtime.*.aws.com", "https://runtime.x.aws.com:8443", false},
+                {"http://*.b.localhost:81/", "http://a.b.localhost:81", true},
+                {"https://api.example.com", "https://api.example.com/v1", true},
+                {"https://api.example.com", "https://xapi.example.com", false}};
+    char pattern[300], origin[300];
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        cr_expect(url_pattern(tda_str_of(bad[i]), pattern, sizeof pattern) == TDA_E_INVALID, "%s: %s", bad[i], pattern);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        cr_assert(url_pattern(tda_str_of(rows[i].pattern), pattern, sizeof pattern) == TDA_OK, "%s", rows[i].pattern);
+        bool matches = url_origin(tda_str_of(rows[i].url), origin, sizeof origin) == TDA_OK && url_matches(pattern, origin);
+        cr_expect(matches == rows[i].matches, "%s %s", rows[i].pattern, rows[i].url);
+    }
+}
+
 /* ---- the thread ---- */
 
 static struct config config;

@@ -16,13 +16,17 @@ Test(plugin, a_good_note) {
     struct note n;
     cr_assert(parse("id x\nversion 1.2\nprovides tda.provider/1\nneeds tda.json/1\nhost https://a.example\n"
                     "config api_key secret ur - your key\nconfig base_url url u https://a.example/v1 where it is\nenv api_key "
-                    "A_KEY\nunknown word\nthreads\n",
+                    "A_KEY\nenv api_key B_KEY\naddress friendli_details.endpoint_url\nhost https://b.*.example.com\nunknown "
+                    "word\nthreads\n",
                     &n) == TDA_OK);
     cr_assert_str_eq(n.id, "x");
     cr_assert(n.n_rules == 2 && n.rules[0].secret && n.rules[0].required && n.rules[0].user && !n.rules[0].fallback);
     cr_assert_str_eq(n.rules[1].fallback, "https://a.example/v1");
     cr_assert_str_eq(n.rules[1].help, "where it is");
-    cr_assert_str_eq(n.variables[0], "A_KEY");
+    cr_assert(n.n_variables == 2 && n.variables[0].rule == 0 && n.variables[1].rule == 0);
+    cr_assert_str_eq(n.variables[1].variable, "B_KEY");
+    cr_assert_str_eq(n.address_field->name, "friendli_details");
+    cr_assert_str_eq(n.address_member, "endpoint_url");
     cr_assert(note_provides(&n, "tda.provider/1") && !note_provides(&n, "tda.adapter/1") && n.threads);
     note_fini(&n);
 }
@@ -39,6 +43,13 @@ Test(plugin, bad_notes) {
                                       "id x\nversion 1\nprovides p\nenv a B\n",
                                       "id x\nversion 1\nprovides\n",
                                       "id x\nversion 1\nprovides p\n\x01",
+                                      "id x\nversion 1\nprovides p\nhost nobody\n",
+                                      "id x\nversion 1\nprovides p\nhost https://*.com\n",
+                                      "id x\nversion 1\nprovides p\naddress base_url\n",
+                                      "id x\nversion 1\nprovides p\naddress aws_region.x\n",
+                                      "id x\nversion 1\nprovides p\naddress friendli_details.token\n",
+                                      "id x\nversion 1\nprovides p\naddress friendli_details.nothing\n",
+                                      "id x\nversion 1\nprovides p\naddress server_configs.x\n",
                                       "id \nversion 1\nprovides p\n"};
     struct note n;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) cr_assert(parse(bad[i], &n) != TDA_OK, "taken: %s", bad[i]);
@@ -63,7 +74,7 @@ Test(plugin, a_real_plugin_passes, .init = read_plugin) {
     struct error e = {.retry_ms = -1};
     struct note n;
     cr_assert(elf_audit((tda_str){file, size}, "tda_plugin_entry_v0", &facts, &e) == TDA_OK, "%s", e.text);
-    cr_assert(facts.abi_major == 0 && facts.abi_minor == 1);
+    cr_assert(facts.abi_major == 0 && facts.abi_minor == TDA_ABI_MINOR);
     cr_assert(note_parse(facts.note, &n, &e) == TDA_OK);
     cr_assert_str_eq(n.id, "offline");
     note_fini(&n);
