@@ -17,14 +17,6 @@ struct out {
 
 /* ---- blocks ---- */
 
-/* The service refuses text that is nothing but space. */
-static bool has_ink(const struct tda_part *p) {
-    if (!part_is_text(p)) return false;
-    for (size_t i = 0; i < p->text.n; i++)
-        if (!strchr(" \t\r\n", p->text.p[i]) || !p->text.p[i]) return true;
-    return false;
-}
-
 static void begin_block(struct out *o, const char *type) {
     json()->begin_object(o->w);
     put_str(o->w, TDA_STR("type"), tda_str_of(type));
@@ -94,8 +86,8 @@ static void put_result(struct out *o, const struct tda_part *result) {
     put_array(o->w, TDA_STR("content"));
     for (uint32_t i = 0; i < result->n_parts; i++) {
         const struct tda_part *p = result->parts[i];
-        n += has_ink(p) || part_is_image(p);
-        if (has_ink(p)) put_text_block(o, p->text);
+        n += part_has_ink(p) || part_is_image(p);
+        if (part_has_ink(p)) put_text_block(o, p->text);
         if (part_is_image(p)) put_image_block(o, p);
     }
     if (!n && result->is_error) put_text_block(o, TDA_STR("the tool failed without saying why")); /* an empty error is refused */
@@ -108,7 +100,7 @@ static void put_result(struct out *o, const struct tda_part *result) {
 static void put_part(void *arg, uint32_t role, const struct tda_part *p, bool results) {
     struct out *o = arg;
     bool assistant = role == TDA_ROLE_ASSISTANT;
-    if (has_ink(p)) {
+    if (part_has_ink(p)) {
         turns_part(&o->turns, role);
         put_text_block(o, p->text);
     } else if (part_is_image(p) && !assistant) {
