@@ -70,7 +70,10 @@ class Anthropic(Provider):
         "overloaded": error(529, "overloaded_error", "Overloaded: try again"),
         "context_full": error(400, "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"),
     }
-    types = 'import type { MessageCreateParams } from "@anthropic-ai/sdk/resources/messages";\ntype Params = MessageCreateParams;'
+    types = """
+import type { MessageCreateParams } from "@anthropic-ai/sdk/resources/messages";
+type Until2026 = { temperature?: number; top_p?: number }; // the SDK's types are of version 2026-10-21, which has them no more
+type Params = MessageCreateParams & Until2026;"""
     aimock = ""
 
     def environment(self, base, key):
