@@ -13,11 +13,13 @@ TDA_PLUGIN_NOTE("id anthropic\n"
                 "config base_url url u https://api.anthropic.com address of the service, without /v1\n"
                 "config api_key secret u - the key, sent as `auth` says\n"
                 "config auth text u x-api-key how api_key is sent: x-api-key or bearer\n"
+                "config auth_token secret u - sent as a bearer token where there is no api_key\n"
                 "config version text u 2023-06-01 sent as anthropic-version\n"
                 "config beta text u - sent as anthropic-beta: names with commas between\n"
                 "config max_tokens int u 8192 longest answer where the caller sets no limit; the service insists on one\n"
                 "env base_url ANTHROPIC_BASE_URL\n"
-                "env api_key ANTHROPIC_API_KEY\n");
+                "env api_key ANTHROPIC_API_KEY\n"
+                "env auth_token ANTHROPIC_AUTH_TOKEN\n");
 
 enum { HEADERS = 2 };
 
@@ -33,27 +35,35 @@ static bool address(struct call *c) {
 
 /* ---- credential and headers ---- */
 
-static void fill_auth(const struct call *c, struct tda_auth *auth) {
-    bool bearer = text_equal_nocase(codec_setting(&c->codec, TDA_STR("auth")), "bearer");
-    auth->kind = TDA_AUTH_HEADER;
-    auth->header = bearer ? TDA_STR("authorization") : TDA_STR("x-api-key");
-    auth->prefix = bearer ? TDA_STR("Bearer ") : TDA_STR("");
-    auth->secret = TDA_STR("api_key");
-    auth->optional = !c->is_home; /* a gateway of one's own may want none */
+enum { CREDENTIALS = 2 };
+
+static struct tda_auth header_auth(bool bearer, const char *secret) {
+    struct tda_auth a = {.size = sizeof a, .kind = TDA_AUTH_HEADER, .secret = tda_str_of(secret)};
+    a.header = bearer ? TDA_STR("authorization") : TDA_STR("x-api-key");
+    a.prefix = bearer ? TDA_STR("Bearer ") : TDA_STR("");
+    return a;
+}
+
+/* The key, else the token: the service too takes the key when it sees both. */
+static void fill_auth(const struct call *c, struct tda_auth auth[CREDENTIALS]) {
+    auth[0] = header_auth(text_equal_nocase(codec_setting(&c->codec, TDA_STR("auth")), "bearer"), "api_key");
+    auth[1] = header_auth(true, "auth_token");
+    auth[1].optional = !c->is_home; /* a gateway of one's own may want none */
+    auth[0].otherwise = &auth[1];
 }
 
 void ask(struct call *c, enum stage stage, const char *path, tda_str step, tda_str body, bool stream) {
     struct text url = {0};
-    struct tda_auth auth = {.size = sizeof auth};
+    struct tda_auth auth[CREDENTIALS];
     tda_kv headers[HEADERS] = {{TDA_STR("anthropic-version"), codec_setting(&c->codec, TDA_STR("version"))},
                                {TDA_STR("anthropic-beta"), codec_setting(&c->codec, TDA_STR("beta"))}};
     c->codec.stage = stage;
-    fill_auth(c, &auth);
+    fill_auth(c, auth);
     text_add(&url, text_str(&c->base_url), URL_MAX);
     text_add_z(&url, "/v1/", URL_MAX);
     text_add_z(&url, path, URL_MAX);
     text_add_step(&url, step);
-    struct codec_request r = {.url = text_str(&url), .body = body, .auth = &auth, .headers = headers, .n_headers = HEADERS};
+    struct codec_request r = {.url = text_str(&url), .body = body, .auth = auth, .headers = headers, .n_headers = HEADERS};
     r.framing = stream ? TDA_FRAME_SSE : TDA_FRAME_NONE;
     if (codec_url_is_good(&c->codec, &url)) codec_send(&c->codec, &r);
     text_fini(&url);

@@ -16,7 +16,7 @@ def refused(b, kind, neutral, attempts):
     u, p = b.user(), b.provider
     for s in BOTH:
         reply = p.refusal(kind)
-        reply.pieces = [piece.replace(b"KEY", u.key.encode()) for piece in reply.pieces]
+        reply.pieces = [piece.replace(b": KEY", b": " + u.key.encode()) for piece in reply.pieces]
         x = b.fails(u, reply, neutral, attempts, stream=s)
         r = p.errors[kind]
         same((x.error.data.get("http_status"), x.error.data.get("upstream_code")), (r.status, r.code), "status and code")

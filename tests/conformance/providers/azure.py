@@ -10,8 +10,7 @@ class Azure(OpenAIChat):
     name = plugin = "azure"
     base_path = ""
     models = ["deployment-1", "deployment-2"]
-    # The deployment stands in the path; the body need not say it again, but may.
-    not_applicable = {**OpenAIChat.not_applicable, "reasoning": "as openai, whose code it shares"}
+    aimock = ""
 
     def configure(self, key, model):
         return {**super().configure(key, model), "azure_deployment_details": self.details(None, model)}
@@ -35,6 +34,7 @@ class Azure(OpenAIChat):
         return f"/openai/deployments/{model}/chat/completions?api-version={VERSION}"
 
     def read(self, seen):
+        """The deployment stands in the path; the body need not say it again, but may."""
         asked = super().read(seen)
         if seen.path.startswith("/openai/deployments/"):
             asked.model = seen.path.split("/")[3]
@@ -57,7 +57,7 @@ class Azure(OpenAIChat):
 
 class AzureV1(Azure):
     name = "azure_v1"
-    base_path = "/openai/v1"
+    base_path = aimock = "/openai/v1"
 
     def details(self, endpoint, model):
         return {"deployment_name": model, "api_version": "v1", **({"endpoint": endpoint} if endpoint else {})}

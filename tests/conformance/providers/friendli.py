@@ -8,7 +8,6 @@ class Friendli(OpenAIChat):
     base_path = "/dedicated/v1"
     models = ["endpoint-1", "endpoint-2"]
     extra = {"min_p": 0.1, "repetition_penalty": 1.1, "chat_template_kwargs": {"enable_thinking": False}}
-    not_applicable = {**OpenAIChat.not_applicable, "reasoning": "as openai, whose code it shares"}
     aimock = "/dedicated/v1"
 
     def credentials(self, key):
