@@ -6,7 +6,7 @@
  *              service refuses a block that was touched
  *
  * The host hands on only blobs that this provider and model made; thinking without one stays here. */
-#include "anthropic.h"
+#include "claude.h"
 
 struct out {
     const struct codec *c;
@@ -138,7 +138,7 @@ static void put_system(struct out *o, const struct tda_request *r) {
     json()->end_array(o->w);
 }
 
-tda_status messages_write(const struct codec *c, tda_json_writer *w, const struct tda_request *r) {
+tda_status claude_messages(const struct codec *c, tda_json_writer *w, const struct tda_request *r) {
     struct out o = {.c = c, .w = w, .turns = {.w = w, .user = "user", .assistant = "assistant", .parts = "content"}};
     put_system(&o, r);
     put_array(w, TDA_STR("messages"));
