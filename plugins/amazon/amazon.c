@@ -1,7 +1,7 @@
 /* Where Amazon Bedrock is, how it is shown who asks, and which operation asks what.
  *
- *     converse    https://bedrock-runtime.REGION.amazonaws.com/model/MODEL/converse[-stream]     MODEL is one encoded step
- *     lists       https://bedrock.REGION.amazonaws.com/foundation-models, /inference-profiles
+ *     models    https://bedrock-runtime.REGION.amazonaws.com/model/MODEL/converse    MODEL is one encoded step
+ *     lists     https://bedrock.REGION.amazonaws.com/foundation-models, /inference-profiles
  *
  * A base_url stands in place of both. */
 #include "amazon.h"
@@ -14,6 +14,8 @@ TDA_PLUGIN_NOTE("id amazon\n"
                 "host https://bedrock.*.amazonaws.com\n"
                 "config base_url url u - another address in place of AWS's: a private endpoint, a proxy\n"
                 "config region text - - region for contexts without aws_region: us-east-1\n"
+                "config api text - converse how models are asked: converse, or invoke for Anthropic's own messages\n"
+                "config max_tokens int - 8192 longest answer by invoke where the caller sets no limit; there it must be said\n"
                 "config bearer_token secret u - a Bedrock API key; it is used before the access key\n"
                 "config access_key_id secret u - id of the access key that requests are signed with\n"
                 "config secret_access_key secret u - its secret\n"
@@ -82,6 +84,15 @@ void ask_list(struct call *c, enum stage stage, const char *path, tda_str step) 
 
 /* ---- operations ---- */
 
+static void ask_chat(struct call *c, const struct tda_request *r) {
+    tda_str body;
+    if (!invoke_choose(c)) return;
+    if (c->invoke && invoke_body(c, r, &body))
+        ask_model(c, STAGE_CHAT, r->stream ? "/invoke-with-response-stream" : "/invoke", body, r->stream != 0);
+    else if (!c->invoke && request_body(c, r, &body))
+        ask_model(c, STAGE_CHAT, r->stream ? "/converse-stream" : "/converse", body, r->stream != 0);
+}
+
 static void start(struct codec *base, const struct tda_request *r) {
     struct call *c = (struct call *)base;
     tda_str body;
@@ -90,9 +101,7 @@ static void start(struct codec *base, const struct tda_request *r) {
         call_fail(base, TDA_C_REQUEST, "there is no model: give the id of a model, or the ARN of an inference profile");
     if (base->over) return;
     switch (r->op) {
-    case TDA_OP_CHAT:
-        if (request_body(c, r, &body)) ask_model(c, STAGE_CHAT, r->stream ? "/converse-stream" : "/converse", body, r->stream != 0);
-        break;
+    case TDA_OP_CHAT: ask_chat(c, r); break;
     case TDA_OP_COUNT:
         if (request_body_count(c, r, &body)) ask_model(c, STAGE_COUNT, "/count-tokens", body, false);
         break;

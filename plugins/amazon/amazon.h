@@ -5,18 +5,15 @@
  *   request.c   request -> body of converse and count-tokens: tools, sampling, extra
  *   messages.c  conversation -> "system" and "messages"
  *   answer.c    events of a stream, or a whole answer -> parts
+ *   invoke.c    Anthropic's own messages by InvokeModel, in place of Converse
  *   models.c    VALIDATE, MODELS, COUNT
  *   errors.c    errors' words */
 #ifndef AMAZON_H
 #define AMAZON_H
 
-#include "codec/codec.h"
+#include "anthropic/claude.h"
 
 enum { REGION_SIZE = 40 };
-
-/* Reasoning that the vendor encrypted is a THINKING part without text whose blob begins with this. A signature is base64: it has no
- * ':'. */
-#define REDACTED_MARK "redacted:"
 
 enum stage {
     STAGE_CHAT = 1,
@@ -32,7 +29,9 @@ struct call {
     struct text base_url; /* empty: AWS's own hosts, by the region */
     uint32_t pages;       /* of the profiles, so far */
     bool passing_over;    /* the running block of a stream is a tool's that runs at the service */
-    char reason[48];      /* stopReason; empty: none yet */
+    bool invoke;          /* asked by InvokeModel */
+    struct claude claude; /* then: what the answer has said */
+    char reason[48];      /* Converse: stopReason; empty: none yet */
     tda_str exception;    /* in a stream: its name, and its text where that is no JSON; while they are read */
     tda_str exception_text;
 };
@@ -61,6 +60,13 @@ tda_status messages_write(struct codec *c, tda_json_writer *w, const struct tda_
 void stream_item(struct codec *c, tda_str name, tda_str kind, tda_str data);
 void stream_end(struct call *c);   /* the connection has ended well */
 void stream_whole(struct call *c); /* the body is the whole answer */
+
+/* ---- invoke.c ---- */
+
+/* Sets `invoke` by the setting api; false: the call has ended, for it cannot be. */
+bool invoke_choose(struct call *c);
+bool invoke_body(struct call *c, const struct tda_request *r, tda_str *ret_body); /* likewise */
+void invoke_chunk(struct call *c, tda_json root);                                 /* an event of a stream */
 
 /* ---- models.c ---- */
 

@@ -177,13 +177,17 @@ void stream_item(struct codec *c, tda_str name, tda_str kind, tda_str data) {
         errors_from_event(c, s ? (tda_json){NULL, 0} : root);
     } else if (s) {
         call_fail(c, TDA_C_PROTOCOL, "an event of the stream is not well-formed JSON");
+    } else if (call->invoke) {
+        invoke_chunk(call, root);
     } else {
         read_event(call, name, root);
     }
 }
 
 void stream_end(struct call *c) {
-    if (c->reason[0])
+    if (c->invoke)
+        claude_end(&c->codec);
+    else if (c->reason[0])
         whole(c);
     else if (c->codec.parts.started)
         call_fail(&c->codec, TDA_C_PROTOCOL, "the stream was cut off: it ended without messageStop");
@@ -202,7 +206,7 @@ static void read_message(struct call *c, tda_json root, tda_json content) {
     whole(c);
 }
 
-void stream_whole(struct call *c) {
+static void read_body(struct call *c) {
     tda_json root, content = {NULL, 0};
     bool parsed = codec_parse_body(&c->codec, &root);
     if (parsed) content = json()->get(root, "output.message.content");
@@ -212,4 +216,11 @@ void stream_whole(struct call *c) {
         errors_not_json(&c->codec, "an answer without output.message");
     else
         read_message(c, root, content);
+}
+
+void stream_whole(struct call *c) {
+    if (c->invoke)
+        claude_whole(&c->codec, &c->claude);
+    else
+        read_body(c);
 }

@@ -12,6 +12,10 @@ static tda_str bare(tda_str type) {
 
 void read_error(const struct codec *c, tda_json root, struct said *s) {
     const struct call *call = (const struct call *)c;
+    if (json()->type(json()->key(root, TDA_STR("error"))) == TDA_JSON_OBJECT) { /* Anthropic's own, within a chunk */
+        claude_read_error(root, s);
+        return;
+    }
     s->type = bare(call->exception.n ? call->exception : tda_str_of(c->reply.error_type));
     if (!s->type.n) s->type = bare(member(root, "__type"));
     s->message = member(root, "message");
@@ -63,6 +67,6 @@ static uint32_t refine(const struct said *s, uint32_t cls) {
 
 uint32_t judge_error(const struct codec *c, const struct said *s, uint32_t by_status) {
     uint32_t by_type = word_class_find(words, sizeof words / sizeof words[0], s->type);
-    (void)c;
+    if (!by_type && ((const struct call *)c)->invoke) return claude_judge(s, by_status);
     return refine(s, by_type ? by_type : by_status);
 }

@@ -1,8 +1,7 @@
 /* VALIDATE, MODELS and COUNT.
  *
- *     VALIDATE  POST converse, 1 token: whether this model answers these credentials here is not told by any list, and the right to
- *               list is another one than the right to ask
- *     MODELS    GET foundation-models, then GET inference-profiles, page by page
+ *     VALIDATE  POST converse (or invoke), 1 token: whether this model answers these credentials here is not told by any list, and
+ * the right to list is another one than the right to ask MODELS    GET foundation-models, then GET inference-profiles, page by page
  *     COUNT     POST count-tokens */
 #include "amazon.h"
 
@@ -24,15 +23,19 @@ void models_start(struct call *c, uint32_t op) {
         return;
     }
     note_vendor(&c->codec);
-    if (request_body_probe(c, &body)) ask_model(c, STAGE_VALIDATE, "/converse", body, false);
+    if (!invoke_choose(c)) return;
+    if (request_body_probe(c, &body)) ask_model(c, STAGE_VALIDATE, c->invoke ? "/invoke" : "/converse", body, false);
 }
 
 /* ---- VALIDATE ---- */
 
-static void probe_answered(struct codec *c) {
+static void probe_answered(struct call *call) {
+    struct codec *c = &call->codec;
     tda_json root;
     if (!codec_is_success(c))
         errors_from_reply(c);
+    else if (call->invoke && claude_is_answer(c))
+        call_succeed(c);
     else if (codec_parse_body(c, &root) && json()->type(json()->get(root, "output.message")) == TDA_JSON_OBJECT)
         call_succeed(c);
     else
@@ -113,6 +116,6 @@ void models_answered(struct call *c) {
     case STAGE_MODELS: models_listed(c); break;
     case STAGE_PROFILES: profiles_listed(c); break;
     case STAGE_COUNT: count_answered(&c->codec); break;
-    default: probe_answered(&c->codec);
+    default: probe_answered(c);
     }
 }

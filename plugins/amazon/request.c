@@ -159,5 +159,6 @@ bool request_body_count(struct call *call, const struct tda_request *r, tda_str 
 
 bool request_body_probe(struct call *c, tda_str *ret_body) {
     struct probe probe;
-    return request_body(c, probe_request(&c->codec, &probe), ret_body);
+    const struct tda_request *r = probe_request(&c->codec, &probe);
+    return c->invoke ? invoke_body(c, r, ret_body) : request_body(c, r, ret_body);
 }
