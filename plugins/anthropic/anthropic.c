@@ -74,14 +74,14 @@ void ask(struct call *c, enum stage stage, const char *path, tda_str step, tda_s
 static void start(struct codec *base, const struct tda_request *r) {
     struct call *c = (struct call *)base;
     tda_str body, none = {NULL, 0};
-    c->input = c->created = c->read = c->output = TDA_UNKNOWN;
+    claude_init(&c->claude);
     if (!address(c)) return;
     switch (r->op) {
     case TDA_OP_CHAT:
-        if (request_body(c, r, &body)) ask(c, STAGE_CHAT, "messages", none, body, r->stream != 0);
+        if (claude_body(base, r, none, &body)) ask(c, STAGE_CHAT, "messages", none, body, r->stream != 0);
         break;
     case TDA_OP_COUNT:
-        if (request_body_count(c, r, &body)) ask(c, STAGE_COUNT, "messages/count_tokens", none, body, false);
+        if (claude_body_count(base, r, &body)) ask(c, STAGE_COUNT, "messages/count_tokens", none, body, false);
         break;
     case TDA_OP_VALIDATE:
     case TDA_OP_MODELS: models_start(c, r->op); break;
@@ -96,9 +96,24 @@ static void answered(struct codec *base) {
     else if (!codec_is_success(base))
         errors_from_reply(base);
     else if (base->streaming)
-        stream_end(c);
+        claude_end(base);
     else
-        stream_whole(c);
+        claude_whole(base, &c->claude);
+}
+
+static void item(struct codec *c, tda_str event, tda_str id, tda_str data) {
+    (void)id;
+    claude_event(c, &((struct call *)c)->claude, event, data);
+}
+
+static void read_error(const struct codec *c, tda_json root, struct said *ret) {
+    (void)c;
+    claude_read_error(root, ret);
+}
+
+static uint32_t judge(const struct codec *c, const struct said *s, uint32_t by_status) {
+    (void)c;
+    return claude_judge(s, by_status);
 }
 
 static void fini(struct codec *c) {
@@ -111,10 +126,10 @@ const struct codec_ops codec_service = {.name = "anthropic",
                                         .address_advice = "does base_url name a service that speaks Anthropic's Messages API?",
                                         .request_id_headers = request_ids,
                                         .start = start,
-                                        .item = stream_item,
+                                        .item = item,
                                         .answered = answered,
                                         .read_error = read_error,
-                                        .judge = judge_error,
+                                        .judge = judge,
                                         .fini = fini};
 
 CODEC_PLUGIN("anthropic", "0.1.0", struct call);

@@ -32,7 +32,7 @@ static bool is_missing(const struct codec *c) {
 static void probe(struct call *c) {
     tda_str body;
     if (c->codec.over) return;
-    if (request_body_probe(c, &body)) ask(c, STAGE_VALIDATE_CHAT, "messages", none, body, false);
+    if (claude_body_probe(&c->codec, none, &body)) ask(c, STAGE_VALIDATE_CHAT, "messages", none, body, false);
 }
 
 static void model_answered(struct call *call) {
@@ -48,15 +48,10 @@ static void model_answered(struct call *call) {
 }
 
 static void probe_answered(struct codec *c) {
-    tda_json root;
     if (!codec_is_success(c))
         errors_from_reply(c);
-    else if (!codec_parse_body(c, &root))
-        errors_not_json(c, "an answer that is not well-formed JSON");
-    else if (json()->type(json()->key(root, TDA_STR("content"))) == TDA_JSON_ARRAY)
+    else if (claude_is_answer(c))
         call_succeed(c);
-    else
-        errors_from_event(c, root);
 }
 
 /* ---- MODELS ---- */

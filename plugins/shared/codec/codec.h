@@ -326,6 +326,7 @@ const struct tda_request *probe_request(const struct codec *c, struct probe *p, 
 /* ---- parts of messages ---- */
 
 bool part_is_text(const struct tda_part *p);  /* TEXT or JSON with something in it */
+bool part_has_ink(const struct tda_part *p);  /* and not just space, which some services refuse */
 bool part_is_image(const struct tda_part *p); /* with data or an address */
 tda_str member(tda_json v, const char *name); /* a text member; absent: none */
 

@@ -106,6 +106,13 @@ bool part_is_text(const struct tda_part *p) {
     return (p->kind == TDA_PART_TEXT || p->kind == TDA_PART_JSON) && p->text.n > 0;
 }
 
+bool part_has_ink(const struct tda_part *p) {
+    if (!part_is_text(p)) return false;
+    for (size_t i = 0; i < p->text.n; i++)
+        if (!p->text.p[i] || !strchr(" \t\r\n", p->text.p[i])) return true;
+    return false;
+}
+
 bool part_is_image(const struct tda_part *p) {
     return p->kind == TDA_PART_IMAGE && (p->url.n || p->data.n);
 }

@@ -98,7 +98,10 @@ type Params = MessageCreateParams & Until2026;"""
 
     def read(self, seen):
         b = body_of(seen)
-        asked = Asked(b.pop("model"), b.pop("stream", False))
+        return self.read_body(b, b.pop("model"), b.pop("stream", False))
+
+    def read_body(self, b, model, stream):
+        asked = Asked(model, stream)
         system = b.pop("system", "")
         asked.system = system if isinstance(system, str) else "".join(t["text"] for t in system)
         for m in b.pop("messages"):

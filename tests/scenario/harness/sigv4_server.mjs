@@ -1,5 +1,5 @@
-// A fake of Bedrock's runtime that lets nobody in whose signature AWS's own signer (@smithy/signature-v4) does not come to as well. It answers Converse and,
-// framed by @smithy/eventstream-codec, ConverseStream with "echo: <last text>"; GET /__seen tells what came in, refused or not.
+// A fake of Bedrock's runtime that lets nobody in whose signature AWS's own signer (@smithy/signature-v4) does not come to as well. It answers Converse, InvokeModel as
+// Anthropic's models do, and, framed by @smithy/eventstream-codec, ConverseStream with "echo: <last text>"; GET /__seen tells what came in, refused or not.
 //
 // usage: node sigv4_server.mjs NODE_DIR '{"AKID": {"secret": "...", "session": "..."}}' '["bearer key"]'    prints its port
 import crypto from 'node:crypto';
@@ -88,13 +88,16 @@ function stream(response, text, model) {
 }
 
 function answer(request, response, body) {
-  const m = /^\/model\/([^/]+)\/(converse|converse-stream)$/.exec(request.url.split('?')[0]);
+  const m = /^\/model\/([^/]+)\/(converse|converse-stream|invoke)$/.exec(request.url.split('?')[0]);
   const json = { 'content-type': 'application/json', 'x-amzn-requestid': 'req-aws-1' };
   if (!m) return response.writeHead(200, json).end('{}');
   let text = '';
   for (const message of JSON.parse(body).messages ?? []) for (const part of message.content) text = part.text ?? text;
   text = `echo: ${text}`;
   if (m[2] === 'converse-stream') return stream(response, text, decodeURIComponent(m[1]));
+  if (m[2] === 'invoke')
+    return response.writeHead(200, json).end(JSON.stringify({ id: 'msg_1', type: 'message', role: 'assistant', model: 'claude', content: [{ type: 'text', text }],
+      stop_reason: 'end_turn', usage: { input_tokens: 7, output_tokens: 5 } }));
   response.writeHead(200, json).end(JSON.stringify({ output: { message: { role: 'assistant', content: [{ text }] } }, stopReason: 'end_turn',
     usage: { inputTokens: 7, outputTokens: 5, totalTokens: 12 }, metrics: { latencyMs: 1 } }));
 }

@@ -4,7 +4,11 @@
  *     message_start (content_block_start content_block_delta* content_block_stop)* message_delta message_stop
  *
  * `ping` may come anywhere, and events and blocks that we do not know are left out, as the service asks of its clients. */
-#include "anthropic.h"
+#include "claude.h"
+
+void claude_init(struct claude *a) {
+    *a = (struct claude){.input = TDA_UNKNOWN, .created = TDA_UNKNOWN, .read = TDA_UNKNOWN, .output = TDA_UNKNOWN};
+}
 
 /* ---- blocks ---- */
 
@@ -80,21 +84,20 @@ static uint64_t known(uint64_t n) {
 
 /* A stream counts twice: message_start has the input, message_delta the output, and sometimes all of it again; each is the sum so
  * far. input_tokens are those that no cache had a part in. */
-static void note_usage(struct call *call, tda_json usage) {
-    struct codec *c = &call->codec;
+static void note_usage(struct codec *c, struct claude *a, tda_json usage) {
     if (json()->type(usage) != TDA_JSON_OBJECT) return;
-    take(&call->input, usage, "input_tokens");
-    take(&call->created, usage, "cache_creation_input_tokens");
-    take(&call->read, usage, "cache_read_input_tokens");
-    take(&call->output, usage, "output_tokens");
+    take(&a->input, usage, "input_tokens");
+    take(&a->created, usage, "cache_creation_input_tokens");
+    take(&a->read, usage, "cache_read_input_tokens");
+    take(&a->output, usage, "output_tokens");
     c->has_usage = true;
     c->usage = (struct tda_usage){.size = sizeof c->usage,
-                                  .input = call->input,
-                                  .output = call->output,
-                                  .cache_read = call->read,
-                                  .cache_write = call->created,
+                                  .input = a->input,
+                                  .output = a->output,
+                                  .cache_read = a->read,
+                                  .cache_write = a->created,
                                   .reasoning = TDA_UNKNOWN};
-    if (call->input != TDA_UNKNOWN) c->usage.input += known(call->created) + known(call->read);
+    if (a->input != TDA_UNKNOWN) c->usage.input += known(a->created) + known(a->read);
 }
 
 /* ---- the end ---- */
@@ -109,37 +112,36 @@ static const struct {
 };
 
 /* Where tools are concerned the answer itself is believed, not the word. */
-static uint32_t stop_of(const struct call *c) {
-    tda_str reason = tda_str_of(c->reason);
+static uint32_t stop_of(const struct codec *c, tda_str reason) {
     for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
         if (tda_str_eq(reason, tda_str_of(stops[i].word))) return stops[i].stop;
-    if (c->codec.parts.n_tools) return TDA_STOP_TOOL_USE;
+    if (c->parts.n_tools) return TDA_STOP_TOOL_USE;
     if (tda_str_eq(reason, TDA_STR("tool_use"))) return TDA_STOP_MALFORMED_TOOL;
     return tda_str_eq(reason, TDA_STR("end_turn")) ? TDA_STOP_END_TURN : TDA_STOP_OTHER;
 }
 
-static void note_reason(struct call *c, tda_json holder) {
+static void note_reason(struct claude *a, tda_json holder) {
     tda_str reason = member(holder, "stop_reason");
-    if (reason.n) line_copy(c->reason, sizeof c->reason, reason);
+    if (reason.n) line_copy(a->reason, sizeof a->reason, reason);
 }
 
-static void whole(struct call *c) {
-    codec_whole(&c->codec, stop_of(c), tda_str_of(c->reason));
+static void whole(struct codec *c, const struct claude *a) {
+    tda_str reason = tda_str_of(a->reason);
+    codec_whole(c, stop_of(c, reason), reason);
 }
 
 /* ---- a stream ---- */
 
-static void begin_message(struct call *c, tda_json message) {
-    part_start_answer(&c->codec, member(message, "id"), member(message, "model"));
-    note_usage(c, json()->key(message, TDA_STR("usage")));
+static void begin_message(struct codec *c, struct claude *a, tda_json message) {
+    part_start_answer(c, member(message, "id"), member(message, "model"));
+    note_usage(c, a, json()->key(message, TDA_STR("usage")));
 }
 
-static void read_event(struct call *call, tda_str type, tda_json root) {
-    struct codec *c = &call->codec;
+static void read_event(struct codec *c, struct claude *a, tda_str type, tda_json root) {
     int64_t index = 0;
     json()->i64(json()->key(root, TDA_STR("index")), &index);
     if (tda_str_eq(type, TDA_STR("message_start"))) {
-        begin_message(call, json()->key(root, TDA_STR("message")));
+        begin_message(c, a, json()->key(root, TDA_STR("message")));
     } else if (tda_str_eq(type, TDA_STR("content_block_start"))) {
         begin_block(c, json()->key(root, TDA_STR("content_block")), index);
     } else if (tda_str_eq(type, TDA_STR("content_block_delta"))) {
@@ -147,18 +149,17 @@ static void read_event(struct call *call, tda_str type, tda_json root) {
     } else if (tda_str_eq(type, TDA_STR("content_block_stop"))) {
         end_block(c, index);
     } else if (tda_str_eq(type, TDA_STR("message_delta"))) {
-        note_reason(call, json()->key(root, TDA_STR("delta")));
-        note_usage(call, json()->key(root, TDA_STR("usage")));
+        note_reason(a, json()->key(root, TDA_STR("delta")));
+        note_usage(c, a, json()->key(root, TDA_STR("usage")));
     } else if (tda_str_eq(type, TDA_STR("message_stop"))) {
-        whole(call);
+        whole(c, a);
     } else if (tda_str_eq(type, TDA_STR("error"))) {
         errors_from_event(c, root);
     }
 }
 
-void stream_item(struct codec *c, tda_str event, tda_str id, tda_str data) {
+void claude_event(struct codec *c, struct claude *a, tda_str event, tda_str data) {
     tda_json root;
-    (void)id;
     if (!data.n) return;
     tda_status s = json()->parse(c->handle, data, &root);
     tda_str type = s ? event : member(root, "type");
@@ -167,37 +168,45 @@ void stream_item(struct codec *c, tda_str event, tda_str id, tda_str data) {
     else if (s)
         call_fail(c, TDA_C_PROTOCOL, "an event of the stream is not well-formed JSON");
     else
-        read_event((struct call *)c, type.n ? type : event, root);
+        read_event(c, a, type.n ? type : event, root);
 }
 
-void stream_end(struct call *c) {
-    if (c->codec.parts.started)
-        call_fail(&c->codec, TDA_C_PROTOCOL, "the stream was cut off: it ended without message_stop");
+void claude_end(struct codec *c) {
+    if (c->parts.started)
+        call_fail(c, TDA_C_PROTOCOL, "the stream was cut off: it ended without message_stop");
     else
-        errors_not_json(&c->codec, "this, which is no event stream,");
+        errors_not_json(c, "this, which is no event stream,");
 }
 
 /* ---- a whole answer ---- */
 
-static void read_message(struct call *c, tda_json root) {
+static void read_message(struct codec *c, struct claude *a, tda_json root) {
     int64_t index = 0;
-    begin_message(c, root);
+    begin_message(c, a, root);
     for (tda_json v = json()->first(json()->key(root, TDA_STR("content"))); json()->type(v); v = json()->next(v), index++) {
-        begin_block(&c->codec, v, index);
-        end_block(&c->codec, index);
+        begin_block(c, v, index);
+        end_block(c, index);
     }
-    note_reason(c, root);
-    whole(c);
+    note_reason(a, root);
+    whole(c, a);
 }
 
-void stream_whole(struct call *c) {
+static bool read_body(struct codec *c, tda_json *ret_root) {
+    if (!codec_parse_body(c, ret_root))
+        errors_not_json(c, "an answer that is not well-formed JSON");
+    else if (json()->type(json()->key(*ret_root, TDA_STR("error"))) == TDA_JSON_OBJECT)
+        errors_from_event(c, *ret_root);
+    else if (json()->type(json()->key(*ret_root, TDA_STR("content"))) != TDA_JSON_ARRAY)
+        errors_not_json(c, "an answer without content");
+    return !c->over;
+}
+
+void claude_whole(struct codec *c, struct claude *a) {
     tda_json root;
-    if (!codec_parse_body(&c->codec, &root))
-        errors_not_json(&c->codec, "an answer that is not well-formed JSON");
-    else if (json()->type(json()->key(root, TDA_STR("error"))) == TDA_JSON_OBJECT)
-        errors_from_event(&c->codec, root);
-    else if (json()->type(json()->key(root, TDA_STR("content"))) != TDA_JSON_ARRAY)
-        errors_not_json(&c->codec, "an answer without content");
-    else
-        read_message(c, root);
+    if (read_body(c, &root)) read_message(c, a, root);
+}
+
+bool claude_is_answer(struct codec *c) {
+    tda_json root;
+    return read_body(c, &root);
 }

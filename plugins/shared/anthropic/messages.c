@@ -6,7 +6,7 @@
  *              service refuses a block that was touched
  *
  * The host hands on only blobs that this provider and model made; thinking without one stays here. */
-#include "anthropic.h"
+#include "claude.h"
 
 struct out {
     const struct codec *c;
@@ -16,14 +16,6 @@ struct out {
 };
 
 /* ---- blocks ---- */
-
-/* The service refuses text that is nothing but space. */
-static bool has_ink(const struct tda_part *p) {
-    if (!part_is_text(p)) return false;
-    for (size_t i = 0; i < p->text.n; i++)
-        if (!strchr(" \t\r\n", p->text.p[i]) || !p->text.p[i]) return true;
-    return false;
-}
 
 static void begin_block(struct out *o, const char *type) {
     json()->begin_object(o->w);
@@ -94,8 +86,8 @@ static void put_result(struct out *o, const struct tda_part *result) {
     put_array(o->w, TDA_STR("content"));
     for (uint32_t i = 0; i < result->n_parts; i++) {
         const struct tda_part *p = result->parts[i];
-        n += has_ink(p) || part_is_image(p);
-        if (has_ink(p)) put_text_block(o, p->text);
+        n += part_has_ink(p) || part_is_image(p);
+        if (part_has_ink(p)) put_text_block(o, p->text);
         if (part_is_image(p)) put_image_block(o, p);
     }
     if (!n && result->is_error) put_text_block(o, TDA_STR("the tool failed without saying why")); /* an empty error is refused */
@@ -108,7 +100,7 @@ static void put_result(struct out *o, const struct tda_part *result) {
 static void put_part(void *arg, uint32_t role, const struct tda_part *p, bool results) {
     struct out *o = arg;
     bool assistant = role == TDA_ROLE_ASSISTANT;
-    if (has_ink(p)) {
+    if (part_has_ink(p)) {
         turns_part(&o->turns, role);
         put_text_block(o, p->text);
     } else if (part_is_image(p) && !assistant) {
@@ -146,7 +138,7 @@ static void put_system(struct out *o, const struct tda_request *r) {
     json()->end_array(o->w);
 }
 
-tda_status messages_write(const struct codec *c, tda_json_writer *w, const struct tda_request *r) {
+tda_status claude_messages(const struct codec *c, tda_json_writer *w, const struct tda_request *r) {
     struct out o = {.c = c, .w = w, .turns = {.w = w, .user = "user", .assistant = "assistant", .parts = "content"}};
     put_system(&o, r);
     put_array(w, TDA_STR("messages"));

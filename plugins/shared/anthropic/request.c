@@ -1,6 +1,6 @@
 /* A request of the SDK's -> the body of POST messages. Sampling fields are written only when the caller asked for them: newer
  * models, and newer versions of the API, refuse them. */
-#include "anthropic.h"
+#include "claude.h"
 
 /* ---- members ---- */
 
@@ -66,9 +66,7 @@ static tda_status put_limit(struct codec *c, tda_json_writer *w, const struct td
         return TDA_OK;
     }
     if (!text_number(codec_setting(c, TDA_STR("max_tokens")), &setting) || setting < 1 || setting > 1e9) {
-        c->fault = (struct fault){.cls = TDA_C_REQUEST,
-                                  .retry_ms = -1,
-                                  .text = "the setting max_tokens of the anthropic plugin is not a number from 1 on"};
+        c->fault = (struct fault){.cls = TDA_C_REQUEST, .retry_ms = -1, .text = "the setting max_tokens is not a number from 1 on"};
         return TDA_E_INVALID;
     }
     put_u64(w, TDA_STR("max_tokens"), (uint64_t)setting);
@@ -79,7 +77,6 @@ static tda_status put_limit(struct codec *c, tda_json_writer *w, const struct td
 
 static tda_status put_chat(struct codec *c, tda_json_writer *w, const struct tda_request *r, tda_json extra) {
     put_sampling(w, r, extra);
-    if (r->stream) put_bool(w, TDA_STR("stream"), true);
     extra_put_but(w, extra, "output_config");
     return put_limit(c, w, r, extra);
 }
@@ -95,16 +92,25 @@ static tda_status put_count(struct codec *c, tda_json_writer *w, const struct td
     return TDA_OK;
 }
 
-static bool make_body(struct codec *c, const struct tda_request *r, tda_str *ret_body,
+/* Where the model stands in the address, the version stands in the body. */
+static void put_model(tda_json_writer *w, const struct tda_request *r, tda_str version) {
+    if (version.n)
+        put_str(w, TDA_STR("anthropic_version"), version);
+    else
+        put_str(w, TDA_STR("model"), r->model);
+    if (!version.n && r->op == TDA_OP_CHAT && r->stream) put_bool(w, TDA_STR("stream"), true);
+}
+
+static bool make_body(struct codec *c, const struct tda_request *r, tda_str version, tda_str *ret_body,
                       tda_status (*put_rest)(struct codec *, tda_json_writer *, const struct tda_request *, tda_json)) {
-    static const char *const ours[] = {"model", "system", "messages", "tools", "stream", NULL};
+    static const char *const ours[] = {"model", "system", "messages", "tools", "stream", "anthropic_version", NULL};
     tda_json extra = {NULL, 0};
     tda_json_writer *w = json()->writer(c->handle);
     tda_status s = w ? extra_read(c, r, ours, &extra) : TDA_E_NOMEM;
     if (s) return body_take(c, w, s, ret_body);
     json()->begin_object(w);
-    put_str(w, TDA_STR("model"), r->model);
-    s = messages_write(c, w, r);
+    put_model(w, r, version);
+    s = claude_messages(c, w, r);
     put_tools(w, r, extra);
     put_thinking(w, r, extra);
     if (!s) s = put_rest(c, w, r, extra);
@@ -112,15 +118,15 @@ static bool make_body(struct codec *c, const struct tda_request *r, tda_str *ret
     return body_take(c, w, s, ret_body);
 }
 
-bool request_body(struct call *c, const struct tda_request *r, tda_str *ret_body) {
-    return make_body(&c->codec, r, ret_body, put_chat);
+bool claude_body(struct codec *c, const struct tda_request *r, tda_str version, tda_str *ret_body) {
+    return make_body(c, r, version, ret_body, put_chat);
 }
 
-bool request_body_count(struct call *c, const struct tda_request *r, tda_str *ret_body) {
-    return make_body(&c->codec, r, ret_body, put_count);
+bool claude_body_count(struct codec *c, const struct tda_request *r, tda_str *ret_body) {
+    return make_body(c, r, (tda_str){NULL, 0}, ret_body, put_count);
 }
 
-bool request_body_probe(struct call *c, tda_str *ret_body) {
+bool claude_body_probe(struct codec *c, tda_str version, tda_str *ret_body) {
     struct probe probe;
-    return request_body(c, probe_request(&c->codec, &probe, 1), ret_body);
+    return claude_body(c, probe_request(c, &probe, 1), version, ret_body);
 }

@@ -1,10 +1,9 @@
 /* {"type": "error", "error": {"type", "message", "details": {"error_code"}}}: the same in a refusal's body and in a stream. The
  * types stand for one status each, so that an error says the same in both places. */
-#include "anthropic.h"
+#include "claude.h"
 
-void read_error(const struct codec *c, tda_json root, struct said *s) {
+void claude_read_error(tda_json root, struct said *s) {
     tda_json error = json()->key(root, TDA_STR("error"));
-    (void)c;
     if (json()->type(error) != TDA_JSON_OBJECT) {
         s->message = json()->str(error); /* a gateway's */
         error = root;
@@ -37,11 +36,10 @@ static uint32_t class_of_text(const struct said *s) {
 }
 
 /* A status that says one thing only is believed; behind 400, 5xx and inside a stream the type and the text are finer. */
-uint32_t judge_error(const struct codec *c, const struct said *s, uint32_t by_status) {
+uint32_t claude_judge(const struct said *s, uint32_t by_status) {
     uint32_t by_type = word_class_find(words, sizeof words / sizeof words[0], s->type), by_text = class_of_text(s);
     bool vague = by_status == TDA_C_REQUEST || by_status == TDA_C_UPSTREAM || by_status == TDA_C_OK;
     uint32_t cls = vague && by_type ? by_type : by_status;
-    (void)c;
     if (by_text && (cls == TDA_C_REQUEST || cls == TDA_C_OK)) return by_text;
     if (by_text == TDA_C_QUOTA && cls == TDA_C_RATE) return by_text;
     return cls;
