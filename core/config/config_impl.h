@@ -5,6 +5,9 @@
 #include "config/value.h"
 #include "config/yaml.h"
 
+/* What plugins.load is without being said: all that come along. */
+#define PLUGINS_DEFAULT "offline, openai, anthropic, google, azure, amazon, friendli, ollama, mcp"
+
 struct config_shown {
     char **from; /* n_settings places: "default", "tda.yaml:3:1", "environment TDA_LOOPS", "--set" */
     char *listen_from, *plugins_from, *secret_readers_from;

@@ -43,7 +43,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     fn(arg, &(struct shown){"listen", c->shown->listen_from, "", "addresses that clients connect to", "TDA_LISTEN", buf_str(&text),
                             false});
     join(c->plugins, &text);
-    fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, "offline, openai, mcp",
+    fn(arg, &(struct shown){"plugins.load", c->shown->plugins_from, PLUGINS_DEFAULT,
                             "plugins: names in plugins.dir, or absolute paths", "TDA_PLUGINS", buf_str(&text), false});
     join(c->secret_readers, &text);
     fn(arg, &(struct shown){"plugins.allow_secrets", c->shown->secret_readers_from ? c->shown->secret_readers_from : "default", "",
@@ -113,7 +113,7 @@ void config_reference(struct buf *out) {
               "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
               "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
               "that clients connect to |\n"
-              "| plugins.load | list | offline, openai, mcp | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
+              "| plugins.load | list | " PLUGINS_DEFAULT " | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
               "plugins.dir, or absolute paths |\n"
               "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
               "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "

@@ -394,8 +394,7 @@ tda_status section_defaults(struct loading *l) {
     else
         snprintf(url, sizeof url, "ipc:///tmp/tda-%u/tda.sock", (unsigned)geteuid());
     list_add(l, &l->config->listen, keep(l, url));
-    static const char *const plugins[] = {"offline", "openai", "mcp"};
-    for (size_t i = 0; i < ARRAY_LEN(plugins); i++) list_add(l, &l->config->plugins, keep(l, plugins[i]));
+    list_split(l, &l->config->plugins, PLUGINS_DEFAULT);
     l->config->shown->listen_from = keep(l, "default");
     l->config->shown->plugins_from = keep(l, "default");
     return TDA_OK;

@@ -145,12 +145,11 @@ class Contract(Folder):
         with self.daemon("limits: {workers: 3, workers_per_user: 2, worker_queue: 10}\n") as d:
             self.configure(d.client, "greedy")
             self.configure(d.client, "v")
-            slots = [d.client.begin("chat.complete", user="greedy", deadline_ms=1500, messages=[{"role": "user", "content": "sleep"}]) for _ in range(12)]
+            slots = [d.client.begin("chat.complete", user="greedy", deadline_ms=4000, messages=[{"role": "user", "content": "sleep"}]) for _ in range(12)]
             until(lambda: d.stats()["workers"]["refused"] == 5, what="two run, five wait")
             self.assertEqual((d.stats()["workers"]["running"], d.stats()["workers"]["waiting"]), (2, 5))
-            begin = time.monotonic()
             self.assertEqual([ask(d.client, "v", "probe") for _ in range(10)], ["all answers right"] * 10)
-            self.assertLess(time.monotonic() - begin, 1.2)
+            self.assertEqual(d.stats()["workers"]["waiting"], 5, "the other user was served before them")
             kinds = []
             for s in slots:
                 with self.assertRaises(Exception) as caught:
@@ -164,7 +163,7 @@ class Contract(Folder):
             e = d.client.error("chat.complete", user="u", deadline_ms=200, messages=[{"role": "user", "content": "never"}])
             self.assertEqual(e.kind, "timeout")
             self.assertEqual([ask(d.client, "u", "probe") for _ in range(5)], ["all answers right"] * 5)
-            self.assertEqual(d.stats()["workers"]["running"], 1)
+            until(lambda: d.stats()["workers"]["running"] == 1, what="only the one that never returns runs")
             until(lambda: d.client.call("plugin.list")["plugins"][1]["in_flight"] == 1)
             begin = time.monotonic()
             log = d.dir / "log"
