@@ -168,11 +168,7 @@ static void put_options(struct out *o, const struct tda_request *r, tda_json ext
     if ((r->set & TDA_SET_TEMPERATURE) && !extra_gives(given, TDA_STR("temperature")))
         put_f64(o->w, TDA_STR("temperature"), r->temperature);
     if ((r->set & TDA_SET_TOP_P) && !extra_gives(given, TDA_STR("top_p"))) put_f64(o->w, TDA_STR("top_p"), r->top_p);
-    if (r->n_stop && !extra_gives(given, TDA_STR("stop"))) {
-        put_array(o->w, TDA_STR("stop"));
-        for (uint32_t i = 0; i < r->n_stop; i++) json()->put_str(o->w, r->stop[i]);
-        json()->end_array(o->w);
-    }
+    if (r->n_stop && !extra_gives(given, TDA_STR("stop"))) put_list(o->w, TDA_STR("stop"), r->stop, r->n_stop);
     extra_put(o->w, given);
     json()->end_object(o->w);
 }
@@ -186,11 +182,6 @@ static void put_think(struct out *o, const struct tda_request *r, tda_json extra
         put_bool(o->w, TDA_STR("think"), false);
     else
         put_str(o->w, TDA_STR("think"), r->reasoning);
-}
-
-static void put_rest_of_extra(struct out *o, tda_json extra) {
-    for (tda_json v = json()->first(extra); json()->type(v); v = json()->next(v))
-        if (!tda_str_eq(json()->name(v), TDA_STR("options"))) put_raw(o->w, json()->name(v), json()->raw(v));
 }
 
 bool request_body(struct call *call, const struct tda_request *r, tda_str *ret_body) {
@@ -207,7 +198,7 @@ bool request_body(struct call *call, const struct tda_request *r, tda_str *ret_b
     put_tools(&o, r);
     put_options(&o, r, extra);
     put_think(&o, r, extra);
-    put_rest_of_extra(&o, extra);
+    extra_put_but(o.w, extra, "options");
     json()->end_object(o.w);
     return body_take(c, o.w, o.status, ret_body);
 }

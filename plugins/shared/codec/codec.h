@@ -7,6 +7,7 @@
  *   out.c     events to the host; those that it cannot take now are kept; the end of a call
  *   errors.c  a refusal, or an error inside an answer -> class, code, text, and how long to wait
  *   write.c   JSON members in one line each; the caller's `extra`
+ *   turns.c   the conversation as turns of user and assistant
  *   text.c    growing bytes with a maximum; words
  *
  * Everything belongs to one call and to its loop; nothing is shared, nothing is locked. [loop] throughout. It is linked into each
@@ -85,6 +86,7 @@ struct reply {
 struct said {
     tda_str code, type, message;
     int64_t retry_ms; /* -1: not said */
+    tda_json root;    /* all of it, for judge; NONE when it was no JSON */
 };
 
 struct tool {
@@ -214,6 +216,8 @@ struct codec_request {
 
 /* A failure ends the call. */
 void codec_send(struct codec *c, const struct codec_request *r);
+/* An address that was put together; one that did not fit, or had no memory, ends the call: false. */
+bool codec_url_is_good(struct codec *c, const struct text *url);
 void codec_read_head(struct codec *c, const struct tda_flow_event *e);
 tda_str codec_setting(const struct codec *c, tda_str name); /* absent: unset */
 tda_str codec_context(const struct codec *c, uint32_t key); /* a field of the user's context; absent: unset */
@@ -275,6 +279,7 @@ void put_u64(tda_json_writer *w, tda_str key, uint64_t value);
 void put_f64(tda_json_writer *w, tda_str key, double value);
 void put_object(tda_json_writer *w, tda_str key); /* begins one; json()->end_object ends it */
 void put_array(tda_json_writer *w, tda_str key);
+void put_list(tda_json_writer *w, tda_str key, const tda_str *texts, uint32_t n);
 /* A JSON text that must be an object as the value of key; empty or something else: {}. */
 void put_object_text(tda_json_writer *w, const struct codec *c, tda_str key, tda_str text);
 
@@ -283,8 +288,40 @@ void put_object_text(tda_json_writer *w, const struct codec *c, tda_str key, tda
 tda_status extra_read(struct codec *c, const struct tda_request *r, const char *const *ours, tda_json *ret_extra);
 bool extra_gives(tda_json extra, tda_str key);
 void extra_put(tda_json_writer *w, tda_json extra);
+void extra_put_but(tda_json_writer *w, tda_json extra, const char *name); /* all but one, which was merged into ours */
 /* The finished body; a failure ends the call: false. `s`: how writing went so far (E_INVALID: c->fault says why). */
 bool body_take(struct codec *c, tda_json_writer *w, tda_status s, tda_str *ret_body);
+
+/* ---- turns.c ---- */
+
+/* Most services want user and assistant in turn, and no empty turn: neighbours of one role are written as one,
+ *     {"role": "user", "content": [part, part]}
+ * and a turn begins with the first part that there is to write. */
+struct turns {
+    tda_json_writer *w;
+    const char *user, *assistant, *parts; /* the service's words: "user", "model", "parts" */
+    uint32_t role;                        /* of the turn that is open; 0: none */
+};
+
+void turns_part(struct turns *t, uint32_t role); /* a part of that role is about to be written */
+void turns_end(struct turns *t);
+
+/* Everything but SYSTEM, in order. Messages of one role that follow one another are gone through twice: for their tool results,
+ * which services want right behind the calls (`results`); then for all their parts. */
+typedef void (*part_visit)(void *arg, uint32_t role, const struct tda_part *p, bool results);
+void turns_each(const struct tda_request *r, part_visit visit, void *arg);
+uint32_t system_each(const struct tda_request *r, part_visit visit,
+                     void *arg); /* SYSTEM's texts; returns how many. visit or NULL */
+
+/* A chat of next to no tokens, to see whether the model answers. It lives in `p`. */
+struct probe {
+    struct tda_part part;
+    struct tda_msg msg;
+    struct tda_request request;
+    const struct tda_part *parts[1];
+    const struct tda_msg *msgs[1];
+};
+const struct tda_request *probe_request(const struct codec *c, struct probe *p, uint64_t max_tokens);
 
 /* ---- parts of messages ---- */
 

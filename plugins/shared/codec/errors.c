@@ -147,10 +147,9 @@ void errors_not_json(struct codec *c, const char *what) {
 
 void errors_from_reply(struct codec *c) {
     struct said said = {.retry_ms = -1};
-    tda_json root = {NULL, 0};
     if (c->over) return;
-    if (json()->parse(c->handle, text_str(&c->body), &root)) root = (tda_json){NULL, 0};
-    c->ops->read_error(c, root, &said);
+    if (json()->parse(c->handle, text_str(&c->body), &said.root)) said.root = (tda_json){NULL, 0};
+    c->ops->read_error(c, said.root, &said);
     struct fault *f = &c->fault;
     *f = (struct fault){.cls = judge(c, &said, class_of_status(c->reply.status)), .retry_ms = c->reply.retry_ms};
     f->http_status = c->reply.status;
@@ -165,7 +164,7 @@ void errors_from_reply(struct codec *c) {
 }
 
 void errors_from_event(struct codec *c, tda_json root) {
-    struct said said = {.retry_ms = -1};
+    struct said said = {.retry_ms = -1, .root = root};
     double status = 0;
     if (c->over) return;
     c->ops->read_error(c, root, &said);

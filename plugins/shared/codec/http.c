@@ -53,6 +53,14 @@ bool codec_base_url(struct codec *c, tda_str url, struct text *out) {
     return false;
 }
 
+bool codec_url_is_good(struct codec *c, const struct text *url) {
+    if (url->status == TDA_E_LIMIT)
+        call_fail(c, TDA_C_REQUEST, "the address made of base_url and the model's name is longer than %d bytes", URL_MAX);
+    else if (url->status)
+        call_fail_memory(c);
+    return !url->status;
+}
+
 /* ---- opening ---- */
 
 static void add_header(tda_kv *headers, uint32_t *n, tda_str key, tda_str value) {

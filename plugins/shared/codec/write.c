@@ -39,6 +39,12 @@ void put_array(tda_json_writer *w, tda_str key) {
     json()->begin_array(w);
 }
 
+void put_list(tda_json_writer *w, tda_str key, const tda_str *texts, uint32_t n) {
+    put_array(w, key);
+    for (uint32_t i = 0; i < n; i++) json()->put_str(w, texts[i]);
+    json()->end_array(w);
+}
+
 void put_object_text(tda_json_writer *w, const struct codec *c, tda_str key, tda_str text) {
     tda_json root;
     bool good = text.n && json()->parse(c->handle, text, &root) == TDA_OK && json()->type(root) == TDA_JSON_OBJECT;
@@ -75,7 +81,12 @@ tda_status extra_read(struct codec *c, const struct tda_request *r, const char *
 }
 
 void extra_put(tda_json_writer *w, tda_json extra) {
-    for (tda_json v = json()->first(extra); json()->type(v); v = json()->next(v)) put_raw(w, json()->name(v), json()->raw(v));
+    extra_put_but(w, extra, "");
+}
+
+void extra_put_but(tda_json_writer *w, tda_json extra, const char *name) {
+    for (tda_json v = json()->first(extra); json()->type(v); v = json()->next(v))
+        if (!*name || !tda_str_eq(json()->name(v), tda_str_of(name))) put_raw(w, json()->name(v), json()->raw(v));
 }
 
 bool body_take(struct codec *c, tda_json_writer *w, tda_status s, tda_str *ret_body) {

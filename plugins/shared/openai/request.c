@@ -43,11 +43,7 @@ static void put_sampling(tda_json_writer *w, const struct tda_request *r, tda_js
     if ((r->set & TDA_SET_TEMPERATURE) && !extra_gives(extra, TDA_STR("temperature")))
         put_f64(w, TDA_STR("temperature"), r->temperature);
     if ((r->set & TDA_SET_TOP_P) && !extra_gives(extra, TDA_STR("top_p"))) put_f64(w, TDA_STR("top_p"), r->top_p);
-    if (r->n_stop && !extra_gives(extra, TDA_STR("stop"))) {
-        put_array(w, TDA_STR("stop"));
-        for (uint32_t i = 0; i < r->n_stop; i++) json()->put_str(w, r->stop[i]);
-        json()->end_array(w);
-    }
+    if (r->n_stop && !extra_gives(extra, TDA_STR("stop"))) put_list(w, TDA_STR("stop"), r->stop, r->n_stop);
     if (r->reasoning.n && !extra_gives(extra, TDA_STR("reasoning_effort"))) put_str(w, TDA_STR("reasoning_effort"), r->reasoning);
 }
 
@@ -79,12 +75,7 @@ bool request_body(struct call *c, const struct tda_request *r, tda_str *ret_body
 }
 
 bool request_body_probe(struct call *c, tda_str *ret_body) {
-    struct tda_part text = {.size = sizeof text, .kind = TDA_PART_TEXT, .text = TDA_STR("Hi")};
-    const struct tda_part *parts[] = {&text};
-    struct tda_msg msg = {.size = sizeof msg, .role = TDA_ROLE_USER, .n_parts = 1, .parts = parts};
-    const struct tda_msg *msgs[] = {&msg};
-    struct tda_request r = {.size = sizeof r, .op = TDA_OP_CHAT, .model = text_str(&c->codec.model), .msgs = msgs, .n_msgs = 1};
-    r.set = TDA_SET_MAX_TOKENS;
-    r.max_tokens = c->responses ? 16 : 1; /* the least that Responses take */
-    return c->responses ? responses_body(c, &r, ret_body) : request_body(c, &r, ret_body);
+    struct probe probe;
+    const struct tda_request *r = probe_request(&c->codec, &probe, c->responses ? 16 : 1); /* the least that Responses take */
+    return c->responses ? responses_body(c, r, ret_body) : request_body(c, r, ret_body);
 }

@@ -23,11 +23,7 @@ void wire_ask(struct call *c, const char *path, tda_str name, tda_str body, bool
     struct codec_request r = {.url = text_str(&url), .body = body, .auth = &auth, .headers = headers};
     r.n_headers = dialect.headers(c, &auth, headers);
     r.framing = stream ? TDA_FRAME_SSE : TDA_FRAME_NONE;
-    if (url.status == TDA_E_LIMIT)
-        call_fail(&c->codec, TDA_C_REQUEST, "the address made of base_url and the model's name is longer than %d bytes", URL_MAX);
-    else if (url.status)
-        call_fail_memory(&c->codec);
-    codec_send(&c->codec, &r);
+    if (codec_url_is_good(&c->codec, &url)) codec_send(&c->codec, &r);
     text_fini(&url);
 }
 
