@@ -2,8 +2,10 @@
 import json
 import urllib.parse
 
-from service import Provider, body_of, pieces_of, sse, whole_reply
-from words import Asked, Call, Image, Refusal, Result, Text, Thinking
+from bench import config, same, same_parts
+from harness.daemon import Daemon
+from service import Provider, Service, body_of, pieces_of, sse, whole_reply
+from words import Asked, Call, Image, Refusal, Reply, Result, Says, Text, Thinking
 
 
 def error(status, kind, message):
@@ -188,3 +190,84 @@ type Params = MessageCreateParams & Until2026;"""
 
     def no_retry(self):
         return {"x-should-retry": "false"}
+
+    def own_cases(self):
+        return [headers, gateway, foreign_history, thinking_left_out, errors_by_text, interrupted]
+
+
+def headers(b):
+    """Version, beta, bearer and the longest answer are settings; a token counts where there is no key."""
+    settings = {"version": "2026-10-21", "beta": "one,two", "max_tokens": 321, "auth": "bearer"}
+    for credentials, settings, name in (({"api_key": "canary-1"}, settings, "authorization"), ({"api_key": "canary-1"}, {}, "x-api-key"),
+                                        ({"auth_token": "canary-1"}, {}, "authorization"),
+                                        ({"api_key": "canary-1", "auth_token": "canary-2"}, {}, "x-api-key")):
+        with Service(b.provider) as service, Daemon(config(b.provider, service.base + "/v1/", settings=settings)) as d:
+            d.client.call("configure", user="u", provider="Vendor", model=b.provider.models[0], credentials=credentials)
+            d.client.call("chat.complete", user="u", input="hello")
+            for seen in service.seen:
+                same(b.provider.key_of(seen), "canary-1", f"the credential of {sorted(credentials)}")
+                assert name in seen.headers and "canary-2" not in str(seen.headers), seen.headers
+                same((seen.headers["anthropic-version"], seen.headers.get("anthropic-beta")),
+                     ("2026-10-21", "one,two") if settings else ("2023-06-01", None), "version and beta")
+            same(b.provider.read(service.seen[-1]).sampling, {"max_tokens": 321 if settings else 8192}, "the longest answer")
+            same(service.faults, [], "faults")
+
+
+def gateway(b):
+    """Without a list of models the model itself is asked."""
+    b.provider.other = lambda seen, service: whole_reply(b"<html>no</html>", "text/html", 404)
+    try:
+        u = b.new_user()
+        _, seen = b.configure(u)
+        same([(s.method, s.path) for s in seen], [("GET", "/v1/models/claude-model-1"), ("POST", "/v1/messages")], "what was asked")
+        error, _ = b.refused_configure(b.new_user(model="no-such-model"))
+        same(error.kind, "model_not_found", error.message)
+    finally:
+        del b.provider.other
+
+
+def foreign_history(b):
+    """Another service's ids, empty texts, neighbours of one role, thinking without a signature."""
+    u = b.user()
+    call = {"type": "tool_use", "id": "functions.look:0", "name": "look", "arguments": {"at": 1}}
+    result = {"type": "tool_result", "id": "functions.look:0", "name": "look", "is_error": True, "content": [{"type": "json", "value": {"a": 1}}]}
+    x = b.ask(u, "ok", messages=[
+        {"role": "user", "content": "one"}, {"role": "user", "content": "two"}, {"role": "assistant", "content": [{"type": "thinking", "text": "hm"}]},
+        {"role": "user", "content": [{"type": "text", "text": " \n"}, {"type": "text", "text": "three"}]},
+        {"role": "assistant", "content": [call]}, {"role": "user", "content": "before"}, {"role": "user", "content": [result]}])
+    wanted = [["user", [Text("one"), Text("two"), Text("three")]], ["assistant", [Call("functions_look_0", "look", {"at": 1})]],
+              ["user", [Result("functions_look_0", None, '{"a": 1}', True), Text("before")]]]
+    same([role for role, _ in x.asked[0].turns], [role for role, _ in wanted], "the turns")
+    for (_, found), (_, parts) in zip(x.asked[0].turns, wanted):
+        same_parts(found, parts, "parts")
+    same(len(body_of(x.seen[0])["messages"]), 3, "messages")
+
+
+def thinking_left_out(b):
+    """Newer models leave the thinking out and sign it all the same."""
+    u = b.user(mcp_server={"name": "odd"})
+    for s in (False, True):
+        says = Says([Thinking("", "c2lnbmF0dXJl"), Call("call_1", "odd__plain", {})], stop="tool_use")
+        x = b.exchange(u, [b.answer(says, u, s), b.answer("done", u, s)], "agent.run", stream=s, input="do it")
+        assert x.result, x.error and x.error.message
+        same(body_of(x.seen[1])["messages"][1]["content"][0], {"type": "thinking", "thinking": "", "signature": "c2lnbmF0dXJl"}, "the thinking")
+
+
+def errors_by_text(b):
+    for status, kind, message, neutral in (
+            (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", "quota"),
+            (400, "invalid_request_error", "You have reached your specified API usage limits.", "quota"),
+            (400, "invalid_request_error", "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", "context_full"),
+            (413, "request_too_large", "Request exceeds the maximum size", "too_large"),
+            (500, "overloaded_error", "Overloaded", "overloaded"), (504, "timeout_error", "Timed out", "timeout")):
+        r = error(status, kind, message)
+        x = b.fails(b.user(), whole_reply(r.body, status=status), neutral)
+        same((x.error.data["upstream_code"], x.error.data["http_status"]), (kind, status), "code and status")
+
+
+def interrupted(b):
+    """An answer is whole with message_stop and not before, whatever the reason said."""
+    u = b.user()
+    frames = b.provider.stream(Says([Text("almost")]), u.model)
+    x = b.fails(u, Reply(frames[:-1], type=b.provider.stream_type), "protocol")
+    assert "message_stop" in x.error.message, x.error.message
