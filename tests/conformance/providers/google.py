@@ -2,8 +2,9 @@
 import json
 import urllib.parse
 
+from bench import same
 from service import Provider, as_bytes, body_of, pieces_of, whole_reply
-from words import Asked, Call, Image, Refusal, Result, Text, Thinking
+from words import Asked, Call, Image, Refusal, Reply, Result, Says, Text, Thinking
 
 TYPE = "type.googleapis.com/google.rpc."
 
@@ -62,9 +63,10 @@ class Google(Provider):
     }
     not_applicable = {"request_id": "Gemini's answers carry none"}
     types = """
-import type { Content, GenerationConfig, Tool, ToolConfig } from "@google/genai";
+import type { Content, GenerationConfig, SafetySetting, Tool, ToolConfig } from "@google/genai";
 type Wire<T> = T extends string ? `${T}` | Lowercase<`${T}`> : T extends (infer U)[] ? Wire<U>[] : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;
-type Json = { contents: Content[]; systemInstruction?: Content; tools?: Tool[]; toolConfig?: ToolConfig; generationConfig?: GenerationConfig };
+type Json = { contents: Content[]; systemInstruction?: Content; tools?: Tool[]; toolConfig?: ToolConfig; generationConfig?: GenerationConfig;
+              safetySettings?: SafetySetting[] };
 type Params = Wire<Json>;"""
     aimock = ""
 
@@ -170,7 +172,7 @@ type Params = Wire<Json>;"""
         return [("RetryInfo", {}, as_bytes(body), 7250)]
 
     def own_cases(self):
-        return [blocked_prompt]
+        return [blocked_prompt, signatures, unsigned_calls, results, config, quotas, all_thoughts, gateway]
 
 
 def blocked_prompt(b):
@@ -182,3 +184,110 @@ def blocked_prompt(b):
         x = b.exchange(u, [reply], stream=stream)
         found = x.error.kind if x.error else x.result["stop"]
         assert found in ("filtered", "filter"), f"a blocked prompt became {found}"
+
+
+def say(b, u, stream, *responses):
+    """Responses as they stand: the last one ends the answer."""
+    if stream:
+        return Reply([frame(r) for r in responses], type=b.provider.stream_type)
+    parts = [p for r in responses for p in r["candidates"][0].get("content", {}).get("parts", [])]
+    return whole_reply({**responses[-1], "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]})
+
+
+def response(*parts, **more):
+    return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, "index": 0, **more}]}
+
+
+def signatures(b):
+    """On any part, and back where they were: text is not joined over a signature, of two calls the first alone has one."""
+    u = b.user(mcp_server={"name": "odd"})
+    call = {"functionCall": {"name": "odd__plain", "args": {"x": 1}}}
+    parts = [{"text": "a"}, {"text": "b"}, {"text": "signed", "thoughtSignature": "c2lnMQ=="}, {"text": "c"}, {"text": "", "thoughtSignature": "c2lnMg=="},
+             {**call, "thoughtSignature": "c2lnMw=="}, call, {"text": "why", "thought": True, "thoughtSignature": "c2lnNA=="}]
+    for s in (False, True):
+        first = say(b, u, s, *[response(p) for p in parts], response(finishReason="STOP"))
+        x = b.exchange(u, [first, b.answer("done", u, s)], "agent.run", stream=s, input="do it")
+        assert x.result, x.error and x.error.message
+        found = body_of(x.seen[1])["contents"]
+        for p in found[1]["parts"]:
+            assert not p.get("functionCall", {"id": 1}).get("id") is None and p.get("functionCall", {}).pop("id", 1), p
+        same(found[1]["parts"], [{"text": "ab"}] + parts[2:], "the parts that went back")
+        same([p["functionResponse"]["name"] for p in found[2]["parts"]], ["odd__plain"] * 2, "the results")
+
+
+def unsigned_calls(b):
+    """Gemini 3 refuses a turn whose first call is not signed; older models do not know the word for it."""
+    calls = [{"type": "tool_use", "id": f"id{i}", "name": "look", "arguments": {}} for i in range(2)]
+    results = [{"type": "tool_result", "id": f"id{i}", "content": "seen"} for i in range(2)]
+    for model, wanted in (("gemini-3-pro", ["skip_thought_signature_validator", None]), ("gemini-2.5-flash", [None, None])):
+        b.service.models.append(model)
+        messages = [{"role": "user", "content": "look"}, {"role": "assistant", "content": calls}, {"role": "user", "content": results}]
+        x = b.ask(b.user(model=model), "ok", messages=messages)
+        same([c.opaque for c in x.asked[0].parts(Call)], wanted, model)
+        same([r.name for r in x.asked[0].parts(Result)], ["look"] * 2, "a result without a name has its call's")
+
+
+def results(b):
+    """JSON as JSON; an error without a word; images behind all results; an image's address."""
+    u = b.user()
+    image = {"type": "image", "mime": "image/jpeg", "data": "AAAA"}
+    content = [{"type": "tool_result", "id": "a", "name": "f", "content": [{"type": "text", "text": "see"}, image]},
+               {"type": "tool_result", "id": "b", "name": "g", "is_error": True, "content": [image]},
+               {"type": "tool_result", "id": "c", "name": "h", "content": [{"type": "json", "value": {"n": [1]}}]},
+               {"type": "image", "mime": "image/png", "url": "https://example.com/a.png"}]
+    calls = [{"type": "tool_use", "id": i, "name": n, "arguments": {}} for i, n in (("a", "f"), ("b", "g"), ("c", "h"))]
+    messages = [{"role": "user", "content": "go"}, {"role": "assistant", "content": calls}, {"role": "user", "content": content}]
+    b.service.script = [b.answer("ok", u, True)]
+    since = len(b.service.seen)
+    b.client.call("chat.complete", user=u.name, messages=messages)
+    found = body_of(b.service.seen[since])["contents"][2]["parts"]
+    inline = {"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}
+    same(found, [{"functionResponse": {"id": "a", "name": "f", "response": {"output": "see"}}},
+                 {"functionResponse": {"id": "b", "name": "g", "response": {"error": "the tool failed without saying why"}}},
+                 {"functionResponse": {"id": "c", "name": "h", "response": {"output": {"n": [1]}}}}, inline, inline,
+                 {"fileData": {"mimeType": "image/png", "fileUri": "https://example.com/a.png"}}], "the parts")
+
+
+def config(b):
+    """Extra's generationConfig is merged into ours, and wins; budgets."""
+    u = b.user()
+    x = b.ask(u, "ok", temperature=0.5, max_tokens=9, extra={"generationConfig": {"topK": 3, "temperature": 0.1}, "safetySettings": []})
+    same((x.asked[0].sampling, x.asked[0].extra), ({"temperature": 0.1, "max_tokens": 9}, {"generationConfig": {"topK": 3}, "safetySettings": []}), "config")
+    for reasoning, budget in (("2048", 2048), ("none", 0), ("-1", -1)):
+        x = b.ask(u, "ok", reasoning=reasoning)
+        same(x.asked[0].extra, {"generationConfig": {"thinkingConfig": {"thinkingBudget": budget}}}, reasoning)
+
+
+def quotas(b):
+    """The text is the same for a minute's limit and for a day's: the details tell."""
+    def failure(**violation):
+        return {"@type": TYPE + "QuotaFailure", "violations": [violation]}
+    wait = {"@type": TYPE + "RetryInfo", "retryDelay": "0.001s"}
+    for details, neutral in (([failure(quotaId="GenerateRequestsPerMinutePerProjectPerModel"), wait], "rate_limited"),
+                             ([failure(quotaId="GenerateRequestsPerDayPerProjectPerModel"), wait], "quota"),
+                             ([failure(quotaId="PerMinute", quotaValue="0"), wait], "quota"), ([], "quota")):
+        r = error(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details.", *details)
+        for body in (r.body, [r.body]):
+            b.fails(b.user(), whole_reply(body, status=429), neutral, 1 if neutral == "quota" else 3)
+
+
+def all_thoughts(b):
+    """A count of 0 is left out: the total tells."""
+    u = b.user()
+    usage = {"promptTokenCount": 5, "totalTokenCount": 30, "toolUsePromptTokenCount": 2}
+    for s in (False, True):
+        x = b.exchange(u, [say(b, u, s, {**response(finishReason="MAX_TOKENS"), "usageMetadata": usage})], stream=s)
+        assert x.result, x.error and x.error.message
+        same((x.usage["input"], x.usage["output"]), (7, 23), "usage")
+
+
+def gateway(b):
+    """Without a list of models the model itself is asked."""
+    b.provider.other = lambda seen, service: whole_reply(b"<html>no</html>", "text/html", 404)
+    try:
+        u = b.new_user()
+        _, seen = b.configure(u)
+        same([(s.method, s.path) for s in seen], [("GET", "/v1beta/models/gemini-model-1"), ("POST", "/v1beta/models/gemini-model-1:generateContent")],
+             "what was asked")
+    finally:
+        del b.provider.other
