@@ -251,7 +251,8 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
     }
     if (s) return s;
     bool switches = key == TDA_CTX_PROVIDER && now.p && !str_equal_nocase(now, value);
-    bool moves = ctx_field_is_address(f) && !tda_str_eq(now, tda_str_of(copy));
+    bool same = now.p && copy ? tda_str_eq(now, tda_str_of(copy)) : !now.p && !copy;
+    bool moves = ctx_field_is_address(f) && !same;
     if (switches) s = clear_provider(d);
     if (moves && !s) s = drop_inherited(d);
     if (s) {
