@@ -206,6 +206,18 @@ class Attack(unittest.TestCase):
                     self.assertLess(time.monotonic() - begin, 4)
                     s.close()
 
+    def test_silence_is_ended_after_a_rest_too(self):
+        with Daemon("contexts: {persistence: false}\nlimits: {handshake_timeout: 500ms, requests_per_connection: 1}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            d.client.call("configure", user="u", provider="offline", model="offline-1")
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "agent.run", "params": {"user": "u", "input": "x"}}).encode()
+            for url in d.listeners():
+                message, replies = frame(url, struct.pack(">I", 0x80000001) + body), b""
+                with connect(url, timeout=10) as s:
+                    s.sendall(HANDSHAKE_REQ + message * 50 + message[:5])
+                    while piece := s.recv(65536):
+                        replies += piece
+                self.assertEqual(replies.count(b'"result"'), 50)
+
     def test_a_client_that_reads_nothing_is_bounded(self):
         with Daemon("limits: {requests_per_connection: 64, bytes_per_connection: 1MiB}\n") as d:
             d.client.call("host.ping")
