@@ -181,17 +181,23 @@ void server_reply(struct server_request *r, tda_str text) {
 
 /* ---- reading ---- */
 
+/* NULL also when the connection was killed meanwhile: what nobody can be told about is not taken. */
 static struct server_request *make_request(struct connection *c, const struct sp_item *item) {
     struct server_request *r = malloc(sizeof *r);
     if (!r) return NULL;
     *r = (struct server_request){.connection = c, .bytes = item->text.n, .n_backtrace = item->backtrace.n};
     memcpy(r->backtrace, item->backtrace.p, item->backtrace.n);
-    ref(c);
     pthread_mutex_lock(&c->lock);
-    c->in_flight++;
-    c->bytes_held += r->bytes;
+    bool taken = !c->dead;
+    if (taken) {
+        ref(c);
+        c->in_flight++;
+        c->bytes_held += r->bytes;
+    }
     pthread_mutex_unlock(&c->lock);
-    return r;
+    if (taken) return r;
+    free(r);
+    return NULL;
 }
 
 /* False: the connection is to end. */
