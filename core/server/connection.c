@@ -181,17 +181,23 @@ void server_reply(struct server_request *r, tda_str text) {
 
 /* ---- reading ---- */
 
+/* NULL also when the connection was killed meanwhile: what nobody can be told about is not taken. */
 static struct server_request *make_request(struct connection *c, const struct sp_item *item) {
     struct server_request *r = malloc(sizeof *r);
     if (!r) return NULL;
     *r = (struct server_request){.connection = c, .bytes = item->text.n, .n_backtrace = item->backtrace.n};
     memcpy(r->backtrace, item->backtrace.p, item->backtrace.n);
-    ref(c);
     pthread_mutex_lock(&c->lock);
-    c->in_flight++;
-    c->bytes_held += r->bytes;
+    bool taken = !c->dead;
+    if (taken) {
+        ref(c);
+        c->in_flight++;
+        c->bytes_held += r->bytes;
+    }
     pthread_mutex_unlock(&c->lock);
-    return r;
+    if (taken) return r;
+    free(r);
+    return NULL;
 }
 
 /* False: the connection is to end. */
@@ -235,8 +241,9 @@ static enum go may_go_on(struct connection *c) {
 }
 
 /* The reading chain's last touch of the connection before it is woken, which may be at once and on another thread. False: there is
- * room again already. */
+ * room again already. A message begun gets its time anew: it is not its sender who rests. */
 static bool rest(struct connection *c) {
+    c->deadline_ns = 0;
     pthread_mutex_lock(&c->lock);
     c->paused = !c->dead && (c->closing || !has_room(c));
     bool paused = c->paused;
@@ -285,13 +292,17 @@ static void set_deadline(struct connection *c, size_t got) {
     }
 }
 
+static bool is_late(const struct connection *c) {
+    return c->deadline_ns && clock_now_ns() >= c->deadline_ns;
+}
+
 static void recv_done(void *arg) {
     struct connection *c = arg;
-    if (nng_aio_result(c->recv_aio)) {
+    size_t got = nng_aio_count(c->recv_aio); /* 0 after a rest, and at a timeout, which nng (1.5.2) calls no error after a rest */
+    if (nng_aio_result(c->recv_aio) || (!got && is_late(c))) {
         reading_ends(c);
         return;
     }
-    size_t got = nng_aio_count(c->recv_aio); /* 0 after a rest */
     c->in.n += got;
     set_deadline(c, got);
     read_on(c);

@@ -11,6 +11,7 @@ import threading
 import time
 import unittest
 
+from harness.attack import Attackers, attacks, stop_amid
 from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, Client, connect, frame
 from harness.daemon import SLOW, Daemon, until
 from harness.upstream import Upstream
@@ -113,27 +114,6 @@ class Sockets(unittest.TestCase):
 
 
 class Attack(unittest.TestCase):
-    def attacks(self, url):
-        garbage = random.Random(1)
-
-        def half(s):
-            s.sendall(HANDSHAKE_REQ[:5])
-
-        def pipelined(s):
-            s.sendall(HANDSHAKE_REQ)
-            message = struct.pack(">I", 0x80000001) + b'{"jsonrpc":"2.0","id":1,"method":"host.info"}'
-            s.sendall(frame(url, message) * 50)
-
-        def claim(s):
-            s.sendall(HANDSHAKE_REQ)
-            s.sendall((b"\x01" if url.startswith("ipc") else b"") + struct.pack(">Q", garbage.choice([1 << 32, 1 << 63, (1 << 64) - 1])))
-            s.sendall(b"\x80\0\0\1xxxx")
-
-        def no_id(s):
-            s.sendall(HANDSHAKE_REQ + frame(url, b"\0\0\0\1" * 40))
-
-        return [lambda s: None, half, pipelined, claim, no_id, lambda s: s.sendall(garbage.randbytes(200)), lambda s: s.sendall(b"GET / HTTP/1.1\r\n\r\n")]
-
     @staticmethod
     def get_in(url):
         """A full backlog is no reason to count one attacker less."""
@@ -162,10 +142,10 @@ class Attack(unittest.TestCase):
 
             asker = threading.Thread(target=keep_asking)
             asker.start()
-            total, held, rss = 2000 if SLOW > 1 else 10000, [], 0
+            total, held, rss, garbage = 2000 if SLOW > 1 else 10000, [], 0, random.Random(1)
             for i in range(total):
                 url = urls[i % len(urls)]
-                attack = self.attacks(url)[i // 2 % 7]
+                attack = attacks(url, garbage)[i // 2 % 7]
                 s = self.get_in(url)
                 try:
                     attack(s)
@@ -206,6 +186,18 @@ class Attack(unittest.TestCase):
                     self.assertLess(time.monotonic() - begin, 4)
                     s.close()
 
+    def test_silence_is_ended_after_a_rest_too(self):
+        with Daemon("contexts: {persistence: false}\nlimits: {handshake_timeout: 500ms, requests_per_connection: 1}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            d.client.call("configure", user="u", provider="offline", model="offline-1")
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "agent.run", "params": {"user": "u", "input": "x"}}).encode()
+            for url in d.listeners():
+                message, replies = frame(url, struct.pack(">I", 0x80000001) + body), b""
+                with connect(url, timeout=10) as s:
+                    s.sendall(HANDSHAKE_REQ + message * 50 + message[:5])
+                    while piece := s.recv(65536):
+                        replies += piece
+                self.assertEqual(replies.count(b'"result"'), 50)
+
     def test_a_client_that_reads_nothing_is_bounded(self):
         with Daemon("limits: {requests_per_connection: 64, bytes_per_connection: 1MiB}\n") as d:
             d.client.call("host.ping")
@@ -238,6 +230,19 @@ class Attack(unittest.TestCase):
             d.client.call("tools.call", user="v", name="add", arguments={"a": 1, "b": 1})
             for slot in slots:
                 d.client.end(slot)
+
+
+class Stop(unittest.TestCase):
+    def test_a_connection_whose_reader_is_gone_goes_too(self):
+        with Daemon("limits: {handshake_timeout: 10m}\nlog: {level: error}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            with Attackers(d.listeners()):
+                time.sleep(1)
+            until(lambda: d.stats()["front_door"]["connections"] <= 1, what="the attackers' connections to be gone")
+
+    def test_terminated_amid_attackers_and_callers(self):
+        with Upstream() as up:
+            for _ in range(3):
+                stop_amid(up, 0.5)
 
 
 if __name__ == "__main__":

@@ -103,9 +103,10 @@ class Daemon:
                 todo += pids
         return found
 
-    def stop(self, check=True):
+    def stop(self, check=True, limit=30 * SLOW):
+        """SIGTERM. Returns the log."""
         if self.stopped:
-            return
+            return ""
         self.stopped = True
         family = self.descendants()
         if self._client:
@@ -113,7 +114,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(30 * SLOW)
+            code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -127,6 +128,7 @@ class Daemon:
             left = [p for p in family if alive(p)]
             assert not left, f"children outlived the daemon: {left}"
         shutil.rmtree(self.dir, ignore_errors=True)
+        return text
 
     def kill(self):
         self.stopped = True
