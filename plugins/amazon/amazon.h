@@ -52,7 +52,7 @@ bool model_is_arn(tda_str model);
 
 bool request_body(struct call *c, const struct tda_request *r, tda_str *ret_body); /* false: the call has ended */
 bool request_body_count(struct call *c, const struct tda_request *r, tda_str *ret_body);
-bool request_body_probe(struct call *c, tda_str *ret_body); /* one token, to see whether the model answers */
+bool request_body_probe(struct call *c, tda_str *ret_body); /* a few tokens, to see whether the model answers */
 tda_status messages_write(struct codec *c, tda_json_writer *w, const struct tda_request *r);
 
 /* ---- answer.c ---- */

@@ -1,19 +1,21 @@
 /* VALIDATE, MODELS and COUNT.
  *
- *     VALIDATE  POST converse (or invoke), 1 token: whether this model answers these credentials here is not told by any list, and
- * the right to list is another one than the right to ask MODELS    GET foundation-models, then GET inference-profiles, page by page
- *     COUNT     POST count-tokens */
+ *     VALIDATE  POST converse (or invoke), a few tokens
+ *     MODELS    GET foundation-models, then GET inference-profiles, page by page
+ *     COUNT     POST count-tokens
+ *
+ * No list tells whether a model answers these credentials in this region, and the right to list is another one than the right to
+ * ask: so the model itself has the word. */
 #include "amazon.h"
 
 enum { PAGES_MAX = 100 };
 
 static const tda_str none = {NULL, 0};
 
-/* What the caller said himself stays. Outside of a configure there is nothing to write to. */
+/* Outside of a configure there is nothing to write to. */
 static void note_vendor(struct codec *c) {
     tda_str model = text_str(&c->model), vendor = model_vendor(model);
-    if (!model_is_arn(model) || !vendor.n || codec_context(c, TDA_CTX_MODEL_PROVIDER_IN_PROFILE).n) return;
-    codec_host->ctx_put(c->handle, TDA_CTX_MODEL_PROVIDER_IN_PROFILE, vendor);
+    if (model_is_arn(model) && vendor.n) codec_host->ctx_put(c->handle, TDA_CTX_MODEL_PROVIDER_IN_PROFILE, vendor);
 }
 
 void models_start(struct call *c, uint32_t op) {

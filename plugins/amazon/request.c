@@ -1,7 +1,7 @@
 /* A request of the SDK's -> the body of POST converse, or of count-tokens. The model stands in the path. */
 #include "amazon.h"
 
-enum { STUBS_MAX = 64 };
+enum { STUBS_MAX = 64, PROBE_TOKENS = 16 }; /* OpenAI's models, which are here too, refuse a limit below 16 */
 
 /* ---- tools ---- */
 
@@ -159,6 +159,6 @@ bool request_body_count(struct call *call, const struct tda_request *r, tda_str 
 
 bool request_body_probe(struct call *c, tda_str *ret_body) {
     struct probe probe;
-    const struct tda_request *r = probe_request(&c->codec, &probe, 1);
+    const struct tda_request *r = probe_request(&c->codec, &probe, PROBE_TOKENS);
     return c->invoke ? invoke_body(c, r, ret_body) : request_body(c, r, ret_body);
 }

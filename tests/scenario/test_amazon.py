@@ -62,7 +62,7 @@ class Amazon(unittest.TestCase):
                 for stream in (False, True):
                     self.assertEqual(self.ask(d, user, stream=stream), "echo: grüße 漢字", f"{user} {model}")
         seen = self.server.seen
-        self.assertEqual(len(seen), 2 * len(models) * 3, "a token to validate, two answers")
+        self.assertEqual(len(seen), 2 * len(models) * 3, "a word to validate, two answers")
         self.assertEqual({s["verdict"] for s in seen}, {"accepted"})
         for i, s in enumerate(seen):
             key = "AKIDONE" if i < len(seen) // 2 else "ASIATWO"
@@ -151,8 +151,9 @@ class Amazon(unittest.TestCase):
             self.configure(d, "u", model=ARN.format("us-east-1", resource), credentials=ONE)
             self.assertEqual(d.client.call("context.get", user="u")["context"]["model_provider_in_profile"], vendor, resource)
             self.assertEqual(self.ask(d, "u"), "echo: grüße 漢字", "Converse needs no vendor")
-        self.configure(d, "u", model=ARN.format("us-east-1", PROFILE), model_provider_in_profile="cohere")
-        self.assertEqual(d.client.call("context.get", user="u")["context"]["model_provider_in_profile"], "cohere", "what the user says stays")
+        for resource, vendor in ((ANONYMOUS, "cohere"), (PROFILE, "anthropic")):
+            self.configure(d, "u", model=ARN.format("us-east-1", resource), model_provider_in_profile="cohere", credentials=ONE)
+            self.assertEqual(d.client.call("context.get", user="u")["context"]["model_provider_in_profile"], vendor, "the user's word, but the name's first")
         self.configure(d, "u", model="anthropic.claude-x-v1:0")
         self.assertIsNone(d.client.call("context.get", user="u")["context"]["model_provider_in_profile"], "a plain id is no profile")
 

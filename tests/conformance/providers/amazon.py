@@ -175,10 +175,15 @@ type Params = Wire<Omit<ConverseRequest, "modelId">>;"""
         return frames + [event("metadata", {**usage, "metrics": {"latencyMs": 5}})]
 
     def other(self, seen, service):
-        path = seen.path.split("?")[0]
-        if path == "/foundation-models":
-            return whole_reply({"modelSummaries": [{"modelId": m, "modelName": m, "outputModalities": ["TEXT"]} for m in service.models if ":inference" not in m]})
-        if path == "/inference-profiles":
+        path, _, query = seen.path.partition("?")
+        token = dict(urllib.parse.parse_qsl(query)).get("nextToken")
+        if path == "/foundation-models":  # some answer only through a profile
+            assert query == "byOutputModality=TEXT", query
+            rows = [(m, ["ON_DEMAND"]) for m in service.models if ":inference" not in m] + [("a.model-of-profiles", ["INFERENCE_PROFILE"])]
+            return whole_reply({"modelSummaries": [{"modelId": m, "modelName": m, "inferenceTypesSupported": types} for m, types in rows]})
+        if path == "/inference-profiles" and not token:
+            return whole_reply({"inferenceProfileSummaries": [], "nextToken": "a+b/c=&d"})
+        if path == "/inference-profiles" and token == "a+b/c=&d":
             return whole_reply({"inferenceProfileSummaries": [
                 {"inferenceProfileArn": m, "inferenceProfileId": m.split("/")[-1], "inferenceProfileName": m.split("/")[-1], "status": "ACTIVE"}
                 for m in service.models if ":inference" in m]})
