@@ -31,6 +31,7 @@ static const struct tda_plugin plugin = {
     .size = sizeof plugin, .abi_minor = TDA_ABI_MINOR, .id = "mcp", .version = "0.1.0", .interface = find_interface};
 
 TDA_PLUGIN_ENTRY(const struct tda_host *host) {
+    if (!TDA_HAS(host, struct tda_host, flow_close_send) || host->abi_major != TDA_ABI_MAJOR) return NULL;
     mcp_host = host;
     mcp_json = (const struct tda_json_api *)host->extension(TDA_STR("tda.json/1"));
     return mcp_json ? &plugin : NULL;

@@ -158,15 +158,25 @@ static void chat(tda_call call, const struct tda_request *r) {
 
 /* ---- the other operations ---- */
 
-static void list_models(tda_call call) {
-    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
-        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = tda_str_of(models[i]), .name = tda_str_of(models[i])};
-        if (offline_host->emit(call, &e)) {
-            finish(call, TDA_C_INTERNAL, TDA_STR("the host took no list of models"));
+static void list_models(struct call *c) {
+    for (; c->models_said < sizeof models / sizeof models[0]; c->models_said++) {
+        tda_str id = tda_str_of(models[c->models_said]);
+        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = id};
+        tda_status s = offline_host->emit(c->handle, &e);
+        if (s == TDA_E_AGAIN) return;
+        if (s) {
+            finish(c->handle, TDA_C_INTERNAL, TDA_STR("the host took no list of models"));
             return;
         }
     }
-    finish(call, TDA_C_OK, (tda_str){NULL, 0});
+    finish(c->handle, TDA_C_OK, (tda_str){NULL, 0});
+}
+
+static void start_list(tda_call call) {
+    struct call *c = offline_host->state(call);
+    c->handle = call;
+    c->listing = true;
+    list_models(c);
 }
 
 static tda_status start(void *self, tda_call call, const struct tda_request *r) {
@@ -174,7 +184,7 @@ static tda_status start(void *self, tda_call call, const struct tda_request *r) 
     if (!offline_host->state(call)) return TDA_E_STALE;
     switch (r->op) {
     case TDA_OP_CHAT: chat(call, r); break;
-    case TDA_OP_MODELS: list_models(call); break;
+    case TDA_OP_MODELS: start_list(call); break;
     case TDA_OP_VALIDATE:
         if (known_model(r->model))
             finish(call, TDA_C_OK, (tda_str){NULL, 0});
@@ -190,7 +200,11 @@ static tda_status start(void *self, tda_call call, const struct tda_request *r) 
 static void on_wake(void *self, tda_call call, uint64_t token) {
     (void)self;
     struct call *c = offline_host->state(call);
-    if (c && c->handle && token == TDA_TOKEN_DRAINED) go_on(c);
+    if (!c || !c->handle || token != TDA_TOKEN_DRAINED) return;
+    if (c->listing)
+        list_models(c);
+    else
+        go_on(c);
 }
 
 static void on_flow(void *self, tda_call call, const struct tda_flow_event *event) {

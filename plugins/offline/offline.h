@@ -44,6 +44,8 @@ struct call {
     uint32_t step; /* enum step: what comes next */
     uint32_t stream;
     size_t said; /* of out */
+    bool listing;
+    size_t models_said;
     char model[NAME_MAX_BYTES + 1];
     char tool[NAME_MAX_BYTES + 1];
     char tool_id[32];

@@ -35,6 +35,7 @@ const struct command commands[] = {
     {"models", "[PROVIDER]", "models that the user's provider offers, or another one", "tda --user alice models", cmd_models, NULL},
     {"plugins", "[load NAME|FILE]", "plugins, loaded and refused; load one, or a new version of one", "tda plugins load openai",
      cmd_plugins, NULL},
+    {"plugin", "list | info | check | bench | new ...", "for authors of plugins", "tda plugin check ./hello.so", cmd_plugin, NULL},
     {"stats", "", "counters of the daemon", "tda stats", cmd_stats, NULL},
     {"info", "", "version, mode and addresses of the daemon", "tda info", cmd_info, NULL},
     {"ping", "", "is a daemon there", "tda ping", cmd_ping, NULL},

@@ -4,6 +4,7 @@
 
 int main(int argc, char **argv) {
     struct options o;
+    if (argc > 1 && strcmp(argv[1], "plugin") == 0) return run_plugin_tool(argv + 1);
     int code = options_parse(argc, argv, &o);
     if (code >= 0) return code;
     const struct command *c = o.n_words ? command_find(o.words[0]) : NULL;

@@ -70,7 +70,11 @@ void table_cell(struct table *t, tda_str text);
 void table_value(struct table *t, struct json v);
 void table_print(struct table *t); /* the first row is the heading; frees */
 
+/* cmd_plugin.c: becomes the program for authors of plugins, which reads options of its own. Returns when that is not there. */
+int run_plugin_tool(char **argv);
+
 /* commands */
+int cmd_plugin(const struct options *o);
 int cmd_ask(const struct options *o);
 int cmd_chat(const struct options *o);
 int cmd_call(const struct options *o);
