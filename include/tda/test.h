@@ -67,7 +67,7 @@ void tda_test_forget(struct tda_test_call *c); /* frees a call that is done */
 
 /* The call's n-th flow, from 0. NULL: it has not opened that many. */
 struct tda_test_flow *tda_test_flow_of(const struct tda_test_call *c, size_t n);
-/* What was asked for. `auth` names the secret, as in the plugin's request; NULL when there was none. */
+/* What was asked for. `auth` names the secret, as in the plugin's request (of a chain, the first); NULL when there was none. */
 const struct tda_flow_request *tda_test_request(const struct tda_test_flow *f);
 const char *tda_test_header(const struct tda_test_flow *f, const char *name); /* NULL: not sent */
 

@@ -6,7 +6,7 @@
 #include "kit.h"
 #include "loop/flow_impl.h"
 
-enum { ITEM_MAX = 32 << 20, HEADERS_MAX = 64 };
+enum { ITEM_MAX = 32 << 20, HEADERS_MAX = 64, AUTH_MAX = 4 };
 
 /* ---- opening: what the host checks ---- */
 
@@ -23,8 +23,15 @@ static tda_str origin_of(tda_str url) {
     return (tda_str){url.p, n};
 }
 
-static bool same_origin(tda_str a, tda_str b) {
-    return str_equal_nocase(origin_of(a), origin_of(b));
+/* `pattern` is a host of the note: one label of it may be "*". */
+static bool same_origin(tda_str url, tda_str pattern) {
+    tda_str a = origin_of(url), b = origin_of(pattern);
+    const char *star = b.n ? memchr(b.p, '*', b.n) : NULL;
+    if (!star) return str_equal_nocase(a, b);
+    size_t before = (size_t)(star - b.p), after = b.n - before - 1;
+    if (a.n <= before + after || !str_equal_nocase((tda_str){a.p, before}, (tda_str){b.p, before})) return false;
+    if (memchr(a.p + before, '.', a.n - before - after)) return false;
+    return str_equal_nocase((tda_str){a.p + a.n - after, after}, (tda_str){star + 1, after});
 }
 
 static bool begins(tda_str s, const char *with) {
@@ -42,22 +49,40 @@ static bool may_talk_to(const struct subject *s, tda_str url) {
     return base && same_origin(url, tda_str_of(base));
 }
 
+static bool has_secret(const struct tda_test *t, tda_str name) {
+    const struct setting_rule *r = kit_rule(t, name);
+    return r && r->secret && strcmp(kit_value(t, r->name, KIT_SECRET), "yes") == 0;
+}
+
+static tda_status check_declared(struct tda_test *t, tda_str name) {
+    const struct setting_rule *r = kit_rule(t, name);
+    if (!name.n || (r && r->secret)) return TDA_OK;
+    kit_fault(t, "it names \"%.*s\" as a secret, which its note does not declare as one: add a config line of type secret",
+              (int)(name.n < 60 ? name.n : 60), name.p);
+    return TDA_E_INVALID;
+}
+
+/* One after the other along the chain; the last one says whether it is all optional. */
 static tda_status check_auth(struct subject *s, const struct tda_auth *a) {
-    if (!a || a->kind == TDA_AUTH_NONE) return TDA_OK;
-    if (!TDA_HAS(a, struct tda_auth, optional)) {
-        kit_fault(s->test, "it opens a flow with a struct tda_auth whose size is %u: fill size in with sizeof", a->size);
-        return TDA_E_INVALID;
+    tda_status status = TDA_OK;
+    bool have = false, optional = false;
+    for (unsigned n = 0; a && a->kind != TDA_AUTH_NONE && !status; n++) {
+        if (!TDA_HAS(a, struct tda_auth, optional)) {
+            kit_fault(s->test, "it opens a flow with a struct tda_auth whose size is %u: fill size in with sizeof", a->size);
+            return TDA_E_INVALID;
+        }
+        bool chained = TDA_HAS(a, struct tda_auth, otherwise);
+        status = n == AUTH_MAX ? TDA_E_INVALID : check_declared(s->test, a->secret);
+        if (!status && chained) status = check_declared(s->test, a->key_id);
+        have |= has_secret(s->test, a->secret);
+        optional = a->optional != 0;
+        a = chained ? a->otherwise : NULL;
+        if (!a && !status && !have && !optional) {
+            if (s->owner.kind == HANDLE_CALL) ((struct tda_test_call *)s)->missing_secret = true;
+            return TDA_E_NOT_FOUND;
+        }
     }
-    const struct setting_rule *r = kit_rule(s->test, a->secret);
-    if (a->secret.n && (!r || !r->secret)) {
-        kit_fault(s->test,
-                  "it names \"%.*s\" as a secret, which its note does not declare as one: add a config line of type secret",
-                  (int)(a->secret.n < 60 ? a->secret.n : 60), a->secret.p);
-        return TDA_E_INVALID;
-    }
-    if (!r || strcmp(kit_value(s->test, r->name, KIT_SECRET), "yes") == 0 || a->optional) return TDA_OK;
-    if (s->owner.kind == HANDLE_CALL) ((struct tda_test_call *)s)->missing_secret = true;
-    return TDA_E_NOT_FOUND;
+    return status;
 }
 
 static tda_status check_http(struct subject *s, const struct tda_flow_request *r) {
@@ -98,6 +123,11 @@ static tda_status keep_request(struct tda_test_flow *f, const struct tda_flow_re
         f->auth.header = arena_str(a, f->auth.header);
         f->auth.prefix = arena_str(a, f->auth.prefix);
         f->auth.secret = arena_str(a, f->auth.secret);
+        f->auth.region = arena_str(a, f->auth.region);
+        f->auth.service = arena_str(a, f->auth.service);
+        f->auth.key_id = arena_str(a, f->auth.key_id);
+        f->auth.session = arena_str(a, f->auth.session);
+        f->auth.otherwise = NULL;
         f->request.auth = &f->auth;
     }
     return headers ? TDA_OK : TDA_E_NOMEM;
@@ -270,7 +300,8 @@ static bool is_framed(const struct tda_test_flow *f) {
 
 static void framing_failed(struct tda_test_flow *f, tda_status s) {
     if (s == TDA_E_CANCELLED) return;
-    tda_test_fail(f, s == TDA_E_LIMIT ? TDA_C_TOO_LARGE : TDA_C_PROTOCOL, "the answer's framing is broken");
+    tda_test_fail(f, s == TDA_E_LIMIT ? TDA_C_TOO_LARGE : TDA_C_PROTOCOL,
+                  s == TDA_E_PROTOCOL ? framer_why(f->framer) : "an item of the answer is too large");
 }
 
 void tda_test_bytes(struct tda_test_flow *f, tda_str bytes) {
