@@ -71,7 +71,7 @@ class Broken(Folder):
         "SHARES_STATICS": "uses a handle of another loop's thread",
         "ASKS_UNDECLARED": "asks for the setting \"base_url\", which its note does not declare",
         "ASKS_SECRET": "asks for the secret \"api_key\"",
-        "FOREIGN_HOST": "asks for https://elsewhere.example.org, which is neither",
+        "FOREIGN_HOST": "asks for https://elsewhere.example.org:443, which is neither",
         "KEEPS_POINTER": "lent to it for one callback only",
         "DEPENDS_ON_CUTS": "what it says must not depend on that",
         "LOSES_REFUSED": "with AGAIN for",

@@ -45,10 +45,11 @@ static void look(const struct check *c, struct result *r) {
     close_instance(t, r, "loading");
 }
 
-static tda_status gather(const struct options *o, struct fixtures *fixtures, struct error *e) {
+static tda_status gather(const struct options *o, const struct note *note, struct fixtures *fixtures, struct error *e) {
     const struct tda_provider some_provider = {0};
     const struct tda_adapter some_adapter = {0};
-    struct loaded m = {.provider = kinds->provider ? &some_provider : NULL, .adapter = kinds->adapter ? &some_adapter : NULL};
+    struct loaded m = {
+        .provider = kinds->provider ? &some_provider : NULL, .adapter = kinds->adapter ? &some_adapter : NULL, .note = *note};
     tda_status s = o->fixtures ? fixtures_read(o->fixtures, fixtures, e) : TDA_OK;
     if (!s) fixtures_generic(&m, fixtures);
     return s;
@@ -87,7 +88,7 @@ static int contract(const struct options *o, struct report *report) {
         if (!r->n) found(r, FAILURE, "it cannot be loaded");
         return EXIT_OK;
     }
-    if (gather(o, &fixtures, &e)) return usage("%s", e.text);
+    if (gather(o, &report->note, &fixtures, &e)) return usage("%s", e.text);
     report->n--; /* the first case says the same, and more */
     if (!o->reproduce) run_cases(&c, report);
     if (o->fuzz_s || o->reproduce) run_fuzz(&c, report);

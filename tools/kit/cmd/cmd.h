@@ -117,7 +117,7 @@ struct fixture {
     size_t n_answers;
     struct rule rules[RULES_MAX];
     size_t n_rules;
-    struct kit_value settings[SETTINGS_MAX];
+    struct kit_value settings[SETTINGS_MAX]; /* and fields of the context, by key */
     size_t n_settings;
     char *want_class, *want_text, *want_sent; /* NULL: not said */
 };
@@ -148,6 +148,7 @@ struct plan {
     uint64_t refuse_at, refuse_every;
     tda_status refuse_status;
     bool send_again;
+    bool as_it_is;                     /* the user's configuration is not the fixture's, but what was set before */
     const struct tda_request *request; /* NULL: the fixture's */
 };
 
@@ -163,6 +164,7 @@ struct outcome {
 };
 
 void play(struct tda_test *t, const struct plan *p, struct outcome *ret);
+void set_user(struct tda_test *t, const struct fixture *f, bool on); /* the fixture's settings and context */
 void outcome_fini(struct outcome *o);
 size_t fixture_bytes(const struct fixture *f);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "context/context.h"
 
 enum { CASE_MAX = 16 << 20, PATH_SIZE = 4096 };
 
@@ -103,6 +104,17 @@ static tda_status read_setting(struct reader *r, char *value) {
     return TDA_OK;
 }
 
+/* A field of the user's context by its name: aws_region eu-west-1. */
+static tda_status read_context(struct reader *r, char *value) {
+    char *name = strsep(&value, " ");
+    const struct ctx_field *f = ctx_field_find(tda_str_of(name));
+    if (!f || !value) return bad(r, "context wants a field and its value: context aws_region eu-west-1");
+    if (r->f->n_settings == SETTINGS_MAX) return bad(r, "too many settings");
+    r->f->settings[r->f->n_settings++] =
+        (struct kit_value){.name = str_dup(TDA_STR("")), .value = str_dup(tda_str_of(value)), .key = f->key};
+    return TDA_OK;
+}
+
 static tda_status read_want(struct reader *r, char *value) {
     char *what = strsep(&value, " ");
     if (!value) return bad(r, "expect wants class NAME, text TEXT or sent TEXT");
@@ -120,6 +132,7 @@ static tda_status read_want(struct reader *r, char *value) {
 static tda_status read_word(struct reader *r, const char *word, char *value) {
     if (strcmp(word, "op") == 0) return read_op(r, value);
     if (strcmp(word, "setting") == 0) return read_setting(r, value);
+    if (strcmp(word, "context") == 0) return read_context(r, value);
     if (strcmp(word, "expect") == 0) return read_want(r, value);
     if (strcmp(word, "stream") == 0)
         r->f->stream = strcmp(value, "yes") == 0;
@@ -130,8 +143,8 @@ static tda_status read_word(struct reader *r, const char *word, char *value) {
     else if (strcmp(word, "url") == 0)
         set(&r->f->url, value);
     else
-        return bad(r,
-                   "the words are op, model, ask, stream, setting, url, expect; answers begin with <<<, a server's rules with >>>");
+        return bad(r, "the words are op, model, ask, stream, setting, context, url, expect; answers begin with <<<, a server's "
+                      "rules with >>>");
     return TDA_OK;
 }
 

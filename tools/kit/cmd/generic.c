@@ -94,6 +94,22 @@ static struct fixture *add(struct fixtures *all, const char *name) {
     return f;
 }
 
+/* A user whose configuration is plausible for any service, so that the call gets as far as its request. */
+static void add_user(struct fixture *f, const struct note *n) {
+    static const struct kit_value context[] = {
+        {.key = TDA_CTX_AWS_REGION, .value = "us-east-1"},
+        {.key = TDA_CTX_AZURE_DEPLOYMENT_DETAILS,
+         .value = "{\"endpoint\":\"https://unit.openai.azure.com\",\"deployment_name\":\"d\",\"api_version\":\"2024-10-21\"}"},
+        {.key = TDA_CTX_MODEL_PROVIDER_IN_PROFILE, .value = "anthropic"}};
+    for (size_t i = 0; i < ARRAY_LEN(context); i++)
+        f->settings[f->n_settings++] =
+            (struct kit_value){str_dup(TDA_STR("")), str_dup(tda_str_of(context[i].value)), context[i].key};
+    for (size_t i = 0; i < n->n_rules && f->n_settings < SETTINGS_MAX; i++)
+        if (strcmp(n->rules[i].name, "base_url") == 0 && !n->rules[i].fallback && !n->n_hosts)
+            f->settings[f->n_settings++] =
+                (struct kit_value){.name = str_dup(TDA_STR("base_url")), .value = str_dup(TDA_STR("https://service.example.com"))};
+}
+
 /* The same answer for each flow that a call opens one after the other. */
 static void add_answers(struct fixture *f, size_t i) {
     for (size_t k = 0; k < 3; k++)
@@ -102,7 +118,7 @@ static void add_answers(struct fixture *f, size_t i) {
                                                      .body = {str_dup(tda_str_of(answers[i].body)), strlen(answers[i].body)}};
 }
 
-static void add_provider(struct fixtures *all) {
+static void add_provider(struct fixtures *all, const struct note *n) {
     char name[96];
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
@@ -112,6 +128,7 @@ static void add_provider(struct fixtures *all) {
             f->op = calls[k].op;
             f->stream = calls[k].stream;
             add_answers(f, i);
+            add_user(f, n);
         }
 }
 
@@ -168,6 +185,6 @@ static void add_adapter(struct fixtures *all) {
 }
 
 void fixtures_generic(const struct loaded *m, struct fixtures *ret) {
-    if (m->provider) add_provider(ret);
+    if (m->provider) add_provider(ret, &m->note);
     if (m->adapter) add_adapter(ret);
 }

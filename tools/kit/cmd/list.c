@@ -33,7 +33,10 @@ static void write_note(struct jw *w, const struct audit *a) {
         jw_put_bool(w, "user", r->user);
         jw_put_bool(w, "required", r->required);
         if (r->fallback) jw_put_z(w, "default", r->fallback);
-        if (a->note.variables[i]) jw_put_z(w, "variable", a->note.variables[i]);
+        jw_open_array(w, "variables");
+        for (size_t k = 0; k < a->note.n_variables; k++)
+            if (a->note.variables[k].rule == i) jw_str(w, tda_str_of(a->note.variables[k].variable));
+        jw_end_array(w);
         jw_put_z(w, "help", r->help);
         jw_end_object(w);
     }
@@ -56,9 +59,11 @@ static void print_note(const struct audit *a) {
     if (a->glibc[0]) printf("%-10s%s or later\n", "glibc", a->glibc);
     for (size_t i = 0; i < a->note.n_rules; i++) {
         const struct setting_rule *r = &a->note.rules[i];
-        printf("%-10s%-16s %-7s%s%s%s%s%s%s  %s\n", i ? "" : "settings", r->name, r->type, r->user ? " user's" : "",
-               r->required ? " required" : "", r->fallback ? " default " : "", r->fallback ? r->fallback : "",
-               a->note.variables[i] ? " $" : "", a->note.variables[i] ? a->note.variables[i] : "", r->help);
+        printf("%-10s%-16s %-7s%s%s%s%s", i ? "" : "settings", r->name, r->type, r->user ? " user's" : "",
+               r->required ? " required" : "", r->fallback ? " default " : "", r->fallback ? r->fallback : "");
+        for (size_t k = 0; k < a->note.n_variables; k++)
+            if (a->note.variables[k].rule == i) printf(" $%s", a->note.variables[k].variable);
+        printf("  %s\n", r->help);
     }
 }
 

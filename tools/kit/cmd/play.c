@@ -193,9 +193,19 @@ static void give_up(struct player *p) {
     if (!tda_test_done(p->call)) kit_fault(p->t, "a call is not at its end after cancel");
 }
 
+void set_user(struct tda_test *t, const struct fixture *f, bool on) {
+    for (size_t i = 0; i < f->n_settings; i++) {
+        const struct kit_value *v = &f->settings[i];
+        if (v->key)
+            tda_test_context(t, v->key, on ? v->value : NULL);
+        else
+            tda_test_setting(t, v->name, on ? v->value : NULL);
+    }
+}
+
 static void set_up(struct tda_test *t, const struct plan *p) {
     const struct fixture *f = p->fixture;
-    for (size_t i = 0; i < f->n_settings; i++) tda_test_setting(t, f->settings[i].name, f->settings[i].value);
+    if (!p->as_it_is) set_user(t, f, true);
     t->refuse_at = p->refuse_at ? t->emits + p->refuse_at : 0;
     t->refuse_every = p->refuse_every;
     t->refuse_status = p->refuse_status;
@@ -227,6 +237,34 @@ static void start_adapter(struct player *p) {
     }
 }
 
+static bool is_from_service(const struct fixture *f, tda_str id) {
+    for (size_t i = 0; i < f->n_answers; i++)
+        if (str_has(f->answers[i].body, id)) return true;
+    for (size_t i = 0; i < f->n_rules; i++)
+        if (str_has(tda_str_of(f->rules[i].reply), id)) return true;
+    return false;
+}
+
+/* An id that the service did not give was made up, and may be another the next time. */
+static char *mask_ids(char *text, const struct fixture *f) {
+    static const char mark[] = " id=\"";
+    struct buf out;
+    if (!text) return NULL;
+    buf_init(&out, TRANSCRIPT_MAX);
+    const char *rest = text;
+    for (const char *at; (at = strstr(rest, mark));) {
+        const char *id = at + sizeof mark - 1;
+        size_t n = strcspn(id, "\"\n");
+        buf_add(&out, rest, (size_t)(id - rest));
+        buf_add_z(&out, is_from_service(f, (tda_str){id, n}) ? "" : "made up:");
+        if (is_from_service(f, (tda_str){id, n})) buf_add(&out, id, n);
+        rest = id + n;
+    }
+    buf_add_z(&out, rest);
+    free(text);
+    return buf_take(&out, NULL);
+}
+
 static char *joined(const struct player *p) {
     struct buf out;
     buf_init(&out, TRANSCRIPT_MAX);
@@ -237,7 +275,7 @@ static char *joined(const struct player *p) {
 }
 
 static void collect(const struct player *p, struct outcome *ret) {
-    ret->transcript = joined(p);
+    ret->transcript = mask_ids(joined(p), p->plan->fixture);
     ret->started = p->call != NULL || p->conn != NULL;
     ret->text = p->call ? str_dup(tda_str_of(tda_test_text(p->call))) : NULL;
     ret->events = p->events;
@@ -264,7 +302,7 @@ void play(struct tda_test *t, const struct plan *plan, struct outcome *ret) {
     if (p.conn && p.conn->done) conn_forget(p.conn);
     t->refuse_at = 0;
     t->send_again = false;
-    for (size_t i = 0; i < plan->fixture->n_settings; i++) tda_test_setting(t, plan->fixture->settings[i].name, NULL);
+    if (!plan->as_it_is) set_user(t, plan->fixture, false);
 }
 
 void outcome_fini(struct outcome *o) {

@@ -128,6 +128,7 @@ struct tda_test {
     void *provider_self, *adapter_self;
     struct kit_value values[VALUES_MAX];
     size_t n_values;
+    char *address; /* of kit_setting */
     LIST_HEAD(kit_calls, tda_test_call) calls;
     LIST_HEAD(kit_conns, tda_test_conn) conns;
     pthread_mutex_t lock; /* of wakes and faults: wake is [any] */
@@ -196,6 +197,9 @@ void flow_free(struct tda_test_flow *f);
 /* ---- record.c ---- */
 
 const char *kit_value(const struct tda_test *t, const char *name, uint32_t key);
+/* What host->setting gives: the user's, of base_url first the member of the context that the note names, else the note's default.
+ * Until the next call of this. */
+const char *kit_setting(struct tda_test *t, const struct setting_rule *r);
 const struct setting_rule *kit_rule(const struct tda_test *t, tda_str name);
 void record_event(struct subject *s, const struct tda_event *e);
 void record_line(struct subject *s, const char *fmt, ...) PRINTF_LIKE(2, 3);

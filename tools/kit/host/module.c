@@ -73,6 +73,7 @@ static void free_instance(struct tda_test *t) {
         free(t->values[i].value);
     }
     for (size_t i = 0; i < t->n_faults; i++) free(t->faults[i].text);
+    free(t->address);
     free(t->pl.slots);
     pthread_mutex_destroy(&t->lock);
     free(t);

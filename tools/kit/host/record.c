@@ -2,7 +2,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "context/context.h"
 #include "kit.h"
+#include "json/json.h"
 
 /* ---- faults ---- */
 
@@ -218,4 +220,21 @@ const struct setting_rule *kit_rule(const struct tda_test *t, tda_str name) {
     for (size_t i = 0; i < n->n_rules; i++)
         if (tda_str_eq(tda_str_of(n->rules[i].name), name)) return &n->rules[i];
     return NULL;
+}
+
+static const char *address_in_context(struct tda_test *t) {
+    const struct note *n = &t->module->note;
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    const char *object = n->address_field ? kit_value(t, "", n->address_field->key) : NULL;
+    if (!object || json_parse(tda_str_of(object), 0, &doc, NULL)) return NULL;
+    tda_str value = json_str(json_key(json_root(doc), tda_str_of(n->address_member)));
+    free(t->address);
+    t->address = value.n ? str_dup(value) : NULL;
+    return t->address;
+}
+
+const char *kit_setting(struct tda_test *t, const struct setting_rule *r) {
+    const char *v = strcmp(r->name, "base_url") == 0 ? address_in_context(t) : NULL;
+    if (!v) v = kit_value(t, r->name, 0);
+    return v ? v : r->fallback;
 }

@@ -104,8 +104,7 @@ static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
                   r->name);
         return TDA_E_DENIED;
     }
-    const char *v = kit_value(s->test, r->name, 0);
-    if (!v) v = r->fallback;
+    const char *v = kit_setting(s->test, r);
     if (!v) return TDA_E_NOT_FOUND;
     tda_str copy = scratch_copy(&s->test->pl, tda_str_of(v));
     if (!copy.p) return TDA_E_NOMEM;
