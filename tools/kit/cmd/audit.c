@@ -158,10 +158,10 @@ static void read_exports(const struct elf *x, struct audit *a) {
 /* ---- versions ---- */
 
 static bool is_newer(const char *a, const char *b) {
-    unsigned a1 = 0, a2 = 0, b1 = 0, b2 = 0;
-    sscanf(a, "%u.%u", &a1, &a2); /* NOLINT(cert-err34-c): both are checked texts of digits, or 0 is right */
-    sscanf(b, "%u.%u", &b1, &b2); /* NOLINT(cert-err34-c) */
-    return a1 != b1 ? a1 > b1 : a2 > b2;
+    char *rest_a, *rest_b;
+    unsigned long major_a = strtoul(a, &rest_a, 10), major_b = strtoul(b, &rest_b, 10);
+    if (major_a != major_b) return major_a > major_b;
+    return strtoul(rest_a + (*rest_a == '.'), NULL, 10) > strtoul(rest_b + (*rest_b == '.'), NULL, 10);
 }
 
 static void read_versions(const struct elf *x, struct audit *a) {

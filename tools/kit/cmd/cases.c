@@ -251,8 +251,8 @@ static double growth(struct tda_test *t, const struct plan *p, unsigned n) {
 
 static void leaks_in(struct tda_test *t, const struct plan *p, const char *how, unsigned n, struct result *r) {
     step(r, "%s%s, %u times", p->fixture->name, how, n);
-    if (growth(t, p, n) < 1 || growth(t, p, n) < 1) return; /* twice: an allocator may grow once */
     double bytes = growth(t, p, n);
+    for (int i = 0; i < 2 && bytes >= 1; i++) bytes = growth(t, p, n); /* an allocator may grow once */
     if (bytes >= 1)
         found(r, FAILURE, "%s%s: it leaks %.0f bytes with each call: free in drop what the call allocated", p->fixture->name, how,
               bytes);
@@ -261,8 +261,8 @@ static void leaks_in(struct tda_test *t, const struct plan *p, const char *how, 
 void case_leaks(const struct check *c, struct result *r) {
     struct tda_test *t = open_instance(c, r);
     if (!t) return;
-    const struct fixture *first = c->fixtures->n ? c->fixtures->list[0] : NULL;
-    if (first) many(t, &(struct plan){.fixture = first}, WARM_UP);
+    const struct fixture *first = c->fixtures->list[0];
+    many(t, &(struct plan){.fixture = first}, WARM_UP);
     struct state *before = state_take();
     for (size_t i = 0; i < c->fixtures->n; i++) {
         const struct fixture *f = c->fixtures->list[i];
@@ -270,7 +270,7 @@ void case_leaks(const struct check *c, struct result *r) {
         leaks_in(t, &(struct plan){.fixture = f, .pieces = LINES, .stop = STOP_CANCEL, .stop_at = 3}, ", cancelled", LEAK_ROUNDS,
                  r);
     }
-    if (first) leaks_in(t, &(struct plan){.fixture = first}, "", c->options->calls, r);
+    leaks_in(t, &(struct plan){.fixture = first}, "", c->options->calls, r);
     state_compare(before, c->note, r);
     close_instance(t, r, "many calls");
 }
@@ -316,21 +316,23 @@ static char **transcripts(const struct check *c, struct result *r) {
 }
 
 void case_threads(const struct check *c, struct result *r) {
-    struct worker workers[THREADS];
+    struct worker workers[THREADS] = {0};
     pthread_t threads[THREADS];
+    int n = 0;
     char **wanted = transcripts(c, r);
     kit_mark = NULL; /* one place, and now two threads */
-    for (int i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){c, wanted, calloc(1, sizeof(struct result))};
-        if (!workers[i].result || pthread_create(&threads[i], NULL, work, &workers[i])) return;
-    }
     step(r, "two instances on two threads");
+    for (; n < THREADS && wanted; n++) {
+        workers[n] = (struct worker){c, wanted, calloc(1, sizeof(struct result))};
+        if (!workers[n].result || pthread_create(&threads[n], NULL, work, &workers[n])) break;
+    }
+    if (n < THREADS) found(r, WARNING, "there was no memory for two threads");
+    for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-        for (size_t k = 0; k < workers[i].result->n; k++)
+        for (size_t k = 0; i < n && k < workers[i].result->n; k++)
             found(r, workers[i].result->findings[k].severity, "%s", workers[i].result->findings[k].text);
         free(workers[i].result);
     }
-    for (size_t i = 0; i < c->fixtures->n; i++) free(wanted[i]);
+    for (size_t i = 0; wanted && i < c->fixtures->n; i++) free(wanted[i]);
     free(wanted);
 }

@@ -52,7 +52,7 @@ static tda_status gather(const struct options *o, const struct note *note, struc
         .provider = kinds->provider ? &some_provider : NULL, .adapter = kinds->adapter ? &some_adapter : NULL, .note = *note};
     tda_status s = o->fixtures ? fixtures_read(o->fixtures, fixtures, e) : TDA_OK;
     if (!s) fixtures_generic(&m, fixtures);
-    return s;
+    return s || fixtures->n ? s : error_set(e, TDA_E_NOMEM, NULL, "no memory");
 }
 
 static void run_cases(const struct check *c, struct report *report) {

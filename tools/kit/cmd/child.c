@@ -83,7 +83,7 @@ static void judge_end(struct result *r, int status, bool late, unsigned deadline
         found(r, FAILURE, "it uses up its processor time or memory (%s)%s", place, again);
     else if (WIFSIGNALED(status))
         found(r, FAILURE, "it crashes with signal %d, %s (%s): run the case in a debugger, or build with -fsanitize=address%s",
-              WTERMSIG(status), strsignal(WTERMSIG(status)), place, again); /* NOLINT(concurrency-mt-unsafe): one thread here */
+              WTERMSIG(status), strsignal(WTERMSIG(status)), place, again);
     else if (!r->finished)
         found(r, FAILURE, "it ends the process with exit code %d (%s): never call exit; return an error, or finish the call%s",
               WEXITSTATUS(status), place, again);
@@ -119,7 +119,7 @@ void run_case(const struct check *c, const char *name, case_fn fn, unsigned dead
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0) {
-        found(r, FAILURE, "the case could not be run: %s", strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
+        found(r, FAILURE, "the case could not be run: %s", strerror(errno));
         return;
     }
     if (pid == 0) in_child(c, fn, deadline_s, r);

@@ -25,8 +25,7 @@ static const char *const values[] = {
     "-1",
     "{\"a\":",
     "{\"endpoint\":\"http://169.254.169.254/\",\"endpoint_url\":\"x\",\"deployment_name\":7,\"api_version\":\"../..\"}",
-    "\xe2\x80\xae"
-    "abc",
+    "\xe2\x80\xae right to left",
     long_text};
 
 /* ---- configuration ---- */

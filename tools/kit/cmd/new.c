@@ -86,11 +86,11 @@ static int write_folder(const struct options *o) {
     job.name = o->file;
     if (!find_templates(o->kind, o->lang, job.from, sizeof job.from))
         return usage("there is no template of a %s in %s beside this program", o->kind, o->lang);
-    if (mkdir(job.to, 0755)) return usage("%s: %s", job.to, strerror(errno)); /* NOLINT(concurrency-mt-unsafe): one thread */
+    if (mkdir(job.to, 0755)) return usage("%s: %s", job.to, strerror(errno));
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (!find_templates(kinds[i], o->lang, job.from, sizeof job.from)) continue;
         int code = nftw(job.from, copy_one, 8, FTW_PHYS);
-        if (code) return usage("%s: %s", job.to, strerror(code)); /* NOLINT(concurrency-mt-unsafe) */
+        if (code) return usage("%s: %s", job.to, strerror(code));
     }
     printf("%zu files in %s\nnext: cd %s && make && make check\n", job.files, job.to, job.to);
     return EXIT_OK;
