@@ -68,12 +68,11 @@ static void run_cases(const struct check *c, struct report *report) {
 }
 
 static void run_fuzz(const struct check *c, struct report *report) {
-    char name[96];
-    struct result *r = add_result(report, "");
+    static char name[96]; /* until the report is printed */
+    struct result *r = add_result(report, name);
     if (!r) return;
     snprintf(name, sizeof name, "spoilt answers, seed 0x%llx", (unsigned long long)c->options->seed);
-    char *kept = str_dup(tda_str_of(name)); /* until the report is printed, which is the end */
-    run_case(c, kept ? kept : "spoilt answers", case_fuzz, c->options->fuzz_s + c->options->deadline_s, r);
+    run_case(c, name, case_fuzz, c->options->fuzz_s + c->options->deadline_s, r);
 }
 
 static int contract(const struct options *o, struct report *report) {

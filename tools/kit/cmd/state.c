@@ -19,9 +19,13 @@ struct state {
     unsigned threads, fds;
 };
 
+static int any(const struct dirent *d) {
+    return d->d_name[0] != '.';
+}
+
 unsigned count_entries(const char *dir) {
     struct dirent **names;
-    int n = scandir(dir, &names, NULL, NULL);
+    int n = scandir(dir, &names, any, alphasort);
     for (int i = 0; i < n; i++) free(names[i]);
     if (n >= 0) free(names);
     return n > 0 ? (unsigned)n : 0;
