@@ -40,6 +40,15 @@ class Ours(unittest.TestCase):
                 self.assertGreaterEqual(len(report["cases"]), 10)
 
 
+class Examples(unittest.TestCase):
+    def test_the_blocking_provider_keeps_the_contract_too(self):
+        with tempfile.TemporaryDirectory(prefix="tda-check-", dir=BUILD) as folder:
+            out = pathlib.Path(folder, "sql.so")
+            subprocess.run([*BUILD_LINE, str(HERE / "blocking" / "sql.c"), "-o", str(out), "-lsqlite3"], check=True)
+            r = tool("check", out, "--calls", "1000")
+            self.assertEqual(r.returncode, 0, r.stdout)
+
+
 class Folder(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tda-check-", dir=BUILD))

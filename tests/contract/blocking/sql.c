@@ -145,6 +145,7 @@ static const void *find_interface(tda_str id) {
 static const struct tda_plugin plugin = {sizeof plugin, TDA_ABI_MINOR, "sql", "1.0.0", NULL, find_interface};
 
 TDA_PLUGIN_ENTRY(const struct tda_host *h) {
+    if (!TDA_HAS(h, struct tda_host, setting) || h->abi_major != TDA_ABI_MAJOR) return NULL;
     host = h;
     return &plugin;
 }

@@ -18,6 +18,7 @@
 
 /* Settings have key 0, credentials this one, fields of the context their own. */
 enum { KIT_SECRET = UINT16_MAX };
+enum { CONTEXT_KEYS = TDA_CTX_SERVER_CONFIGS + 1 };
 
 enum { FAULTS_MAX = 64, VALUES_MAX = 64, KIT_TIMERS_MAX = 16, SETTLE_MAX = 10000, TRANSCRIPT_MAX = 64 << 20, LENT_BYTE = 0xDD };
 
@@ -75,6 +76,7 @@ struct tda_test_call {
     LIST_ENTRY(tda_test_call) entry;
     struct tda_test_conn *conn; /* NULL: of a provider */
     uint32_t op;
+    char *put[CONTEXT_KEYS]; /* what VALIDATE set, by key: of the candidate, not of the user */
     bool started, finished, done, cancelled, timed_out, behind, missing_secret;
     struct tda_result result;
     struct kit_event *events, **events_end;
@@ -140,6 +142,7 @@ struct tda_test {
     uint64_t emits, refuse_at; /* number of the emit that is refused; 0: none */
     uint64_t refuse_every;     /* then the one so many later; 0: none */
     tda_status refuse_status;
+    bool on_worker;  /* run of a blocking provider is under way */
     bool send_again; /* flow_send answers AGAIN once */
     void *object;
     void (*object_drop)(void *self, void *object);

@@ -27,6 +27,11 @@ struct owner *owner_get(tda_handle h) {
     return o ? o : handle_get(h, HANDLE_CONN);
 }
 
+/* A blocking call is run on this thread too. */
+struct owner *owner_or_worker(tda_handle h) {
+    return owner_get(h);
+}
+
 /* ---- callbacks ---- */
 
 static int64_t clock_ns(clockid_t id) {
@@ -58,7 +63,7 @@ void kit_leave(struct tda_test *t) {
                                         times_waited() - t->entered_waits};
     t->callback = NULL;
     if (kit_mark) kit_mark[0] = 0;
-    scratch_clear(&t->pl);
+    scratch_clear();
 }
 
 /* ---- life ---- */

@@ -1,13 +1,11 @@
 /* What the plugin may ask of the host. The answers are the host's; besides, what a correct plugin does not do is written down. */
 #include <stdio.h>
 
+#include "context/context.h"
 #include "kit.h"
 
-/* The live owner of a handle; NULL after a fault was written down. */
-static struct subject *find(tda_handle h, const char *function) {
-    struct owner *o = owner_get(h);
+static void blame(tda_handle h, const char *function) {
     struct tda_test *t = kit_current();
-    if (o) return (struct subject *)o;
     if (!t) {
         kit_fault_elsewhere("it calls the host from a thread of its own: only host->wake and host->log may be called there");
     } else if (plugin_loop_at(handle_loop(h)) && plugin_loop_at(handle_loop(h)) != plugin_loop_here()) {
@@ -17,6 +15,21 @@ static struct subject *find(tda_handle h, const char *function) {
                   "it uses a handle after its drop, or one that never was, in host->%s%s%s (gets STALE): forget a handle in drop",
                   function, t->callback ? " during " : "", t->callback ? t->callback : "");
     }
+}
+
+/* The live owner of a handle; NULL after a fault was written down. */
+static struct subject *find(tda_handle h, const char *function) {
+    struct owner *o = owner_get(h);
+    if (!o) blame(h, function);
+    return (struct subject *)o;
+}
+
+/* For functions that are the loop's alone. */
+static struct subject *find_on_loop(tda_handle h, const char *function) {
+    struct subject *s = find(h, function);
+    if (!s || !s->test->on_worker) return s;
+    kit_fault(s->test, "it calls host->%s from run (gets STALE): flows, timers and objects are the loop's, not a worker's",
+              function);
     return NULL;
 }
 
@@ -59,7 +72,7 @@ static tda_status host_wake(tda_handle h, uint64_t token) {
 }
 
 static tda_status host_timer(tda_handle h, uint64_t token, uint32_t ms) {
-    struct subject *s = find(h, "timer");
+    struct subject *s = find_on_loop(h, "timer");
     if (!s) return TDA_E_STALE;
     if (!(token >> 63)) return subject_timer(s, token, ms);
     kit_fault(s->test, "it sets a timer whose token has the top bit set: those are the host's");
@@ -70,9 +83,10 @@ static tda_status host_ctx_get(tda_handle h, uint32_t key, tda_str *ret_value) {
     struct subject *s = find(h, "ctx_get");
     if (!s) return TDA_E_STALE;
     if (key == TDA_CTX_LLM_INSTANCE || key == TDA_CTX_MCP_CLIENT) return TDA_E_DENIED;
-    const char *v = kit_value(s->test, "", key);
+    const struct tda_test_call *c = s->owner.kind == HANDLE_CALL ? (const struct tda_test_call *)s : NULL;
+    const char *v = c && key < CONTEXT_KEYS && c->put[key] ? c->put[key] : kit_value(s->test, "", key);
     if (!v) return TDA_E_NOT_FOUND;
-    tda_str copy = scratch_copy(&s->test->pl, tda_str_of(v));
+    tda_str copy = scratch_copy(tda_str_of(v));
     if (!copy.p) return TDA_E_NOMEM;
     *ret_value = copy;
     return TDA_OK;
@@ -80,13 +94,13 @@ static tda_status host_ctx_get(tda_handle h, uint32_t key, tda_str *ret_value) {
 
 static tda_status host_ctx_put(tda_call h, uint32_t key, tda_str value) {
     struct tda_test_call *c = find_call(h, "ctx_put");
-    if (!c || c->finished) return TDA_E_STALE;
-    if (c->op != TDA_OP_VALIDATE || key == TDA_CTX_PROVIDER || c->conn) return TDA_E_DENIED;
+    if (!c || c->finished || c->subject.test->on_worker) return TDA_E_STALE;
+    const struct ctx_field *f = ctx_field_by_key(key);
+    if (c->op != TDA_OP_VALIDATE || c->conn || !f || key == TDA_CTX_PROVIDER || ctx_field_is_address(f)) return TDA_E_DENIED;
     record_line(&c->subject, "ctx_put %u", key);
     record_text(&c->subject, "value", value);
-    char *z = str_dup(value);
-    if (z) tda_test_context(c->subject.test, key, z);
-    free(z);
+    free(c->put[key]);
+    c->put[key] = str_dup(value);
     return TDA_OK;
 }
 
@@ -106,7 +120,7 @@ static tda_status host_setting(tda_handle h, tda_str name, tda_str *ret_value) {
     }
     const char *v = kit_setting(s->test, r);
     if (!v) return TDA_E_NOT_FOUND;
-    tda_str copy = scratch_copy(&s->test->pl, tda_str_of(v));
+    tda_str copy = scratch_copy(tda_str_of(v));
     if (!copy.p) return TDA_E_NOMEM;
     *ret_value = copy;
     return TDA_OK;
@@ -120,7 +134,7 @@ static void **object_of(struct subject *s, void (***ret_drop)(void *, void *)) {
 }
 
 static tda_status host_object_put(tda_handle h, void *object, void (*drop)(void *self, void *object)) {
-    struct subject *s = find(h, "object_put");
+    struct subject *s = find_on_loop(h, "object_put");
     void (**place_drop)(void *, void *);
     if (!s) return TDA_E_STALE;
     if (!object || !drop) return TDA_E_INVALID;
@@ -132,7 +146,7 @@ static tda_status host_object_put(tda_handle h, void *object, void (*drop)(void 
 }
 
 static tda_status host_object_get(tda_handle h, void **ret_object) {
-    struct subject *s = find(h, "object_get");
+    struct subject *s = find_on_loop(h, "object_get");
     void (**drop)(void *, void *);
     if (!s) return TDA_E_STALE;
     void *object = *object_of(s, &drop);
@@ -142,7 +156,7 @@ static tda_status host_object_get(tda_handle h, void **ret_object) {
 }
 
 static tda_status host_conn_event(tda_conn h, const struct tda_conn_event *event) {
-    struct subject *s = find(h, "conn_event");
+    struct subject *s = find_on_loop(h, "conn_event");
     if (!s) return TDA_E_STALE;
     if (s->owner.kind != HANDLE_CONN) {
         kit_fault(s->test, "it passes a call's handle to host->conn_event, which takes a connection's");
@@ -156,7 +170,7 @@ static tda_status host_conn_event(tda_conn h, const struct tda_conn_event *event
 }
 
 static tda_status host_flow_open(tda_handle h, const struct tda_flow_request *request, tda_flow *ret_flow) {
-    struct subject *s = find(h, "flow_open");
+    struct subject *s = find_on_loop(h, "flow_open");
     if (!s) return TDA_E_STALE;
     if (s->owner.kind == HANDLE_CALL && ((struct tda_test_call *)s)->finished) return TDA_E_STALE;
     if (TDA_HAS(request, struct tda_flow_request, max_bytes)) return flow_begin(s, request, ret_flow);
@@ -165,7 +179,7 @@ static tda_status host_flow_open(tda_handle h, const struct tda_flow_request *re
 }
 
 static struct tda_test_flow *find_flow(tda_handle h, tda_flow flow, const char *function) {
-    struct subject *s = find(h, function);
+    struct subject *s = find_on_loop(h, function);
     struct tda_test_flow *f = s ? flow_find(s, flow) : NULL;
     if (s && !f) kit_fault(s->test, "it uses a flow after its end in host->%s (gets STALE): forget it at END and FAIL", function);
     return f;
@@ -201,7 +215,8 @@ static tda_status host_secret_get(tda_call call, tda_str name, tda_str *ret_valu
     struct tda_test_call *c = find_call(call, "secret_get");
     if (!c) return TDA_E_STALE;
     const struct setting_rule *r = kit_rule(c->subject.test, name);
-    if (!note_needs(&c->subject.test->module->note, "secrets")) return TDA_E_UNSUPPORTED;
+    if (!c->subject.test->on_worker) return TDA_E_UNSUPPORTED;
+    if (!note_needs(&c->subject.test->module->note, "secrets")) return TDA_E_DENIED;
     if (!r || !r->secret || strcmp(kit_value(c->subject.test, r->name, KIT_SECRET), "yes") != 0) return TDA_E_NOT_FOUND;
     *ret_value = TDA_STR("a-secret-of-the-test-host");
     return TDA_OK;
