@@ -17,6 +17,7 @@ COMPILERS = {"c": "gcc", "cpp": "g++", "rust": "cargo", "go": "go"}
 PATH = os.environ["PATH"] + os.pathsep + str(pathlib.Path.home() / ".cargo" / "bin")
 
 
+@unittest.skipIf("TDA_SANITIZE:STRING=a" in (BUILD / "CMakeCache.txt").read_text(), "plugins of others are built without sanitizers")
 class New(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -84,6 +84,10 @@ static void judge_end(struct result *r, int status, bool late, unsigned deadline
     else if (WIFSIGNALED(status))
         found(r, FAILURE, "it crashes with signal %d, %s (%s): run the case in a debugger, or build with -fsanitize=address%s",
               WTERMSIG(status), strsignal(WTERMSIG(status)), place, again);
+#if defined(__SANITIZE_ADDRESS__)
+    else if (!r->finished && WEXITSTATUS(status) == 1)
+        found(r, FAILURE, "a sanitizer stopped it (%s): TDA_TEST_LOG=1 shows what it says%s", place, again);
+#endif
     else if (!r->finished)
         found(r, FAILURE, "it ends the process with exit code %d (%s): never call exit; return an error, or finish the call%s",
               WEXITSTATUS(status), place, again);

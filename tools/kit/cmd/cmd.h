@@ -51,7 +51,8 @@ struct result {
     uint64_t seed; /* fuzz: of the round that runs */
     uint64_t rounds;
     bool finished, skipped;
-    bool hopeless; /* it blocks: what else is played would take for ever */
+    unsigned blocked; /* how often a callback waited */
+    bool hopeless;    /* it blocks: what else is played would take for ever */
     size_t n;
     struct finding findings[FINDINGS_MAX];
 };

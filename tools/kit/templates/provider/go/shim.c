@@ -37,7 +37,8 @@ int32_t tda_open(tda_call call, tda_str url, tda_str body) {
     struct tda_auth auth = {.size = sizeof auth, .kind = TDA_AUTH_HEADER, .header = TDA_STR("authorization")};
     auth.prefix = TDA_STR("Bearer ");
     auth.secret = TDA_STR("api_key");
-    struct tda_flow_request q = {.size = sizeof q, .kind = TDA_FLOW_HTTP, .framing = TDA_FRAME_SSE, .n_headers = 1, .headers = &type};
+    struct tda_flow_request q = {
+        .size = sizeof q, .kind = TDA_FLOW_HTTP, .framing = TDA_FRAME_SSE, .n_headers = 1, .headers = &type};
     q.url = url;
     q.body = body;
     q.auth = &auth;
@@ -70,7 +71,8 @@ static void drop(void *self, tda_call call) {
     goDrop(call);
 }
 
-static const struct tda_provider provider = {.size = sizeof provider, .start = start, .on_flow = on_flow, .on_wake = on_wake, .drop = drop};
+static const struct tda_provider provider = {
+    .size = sizeof provider, .start = start, .on_flow = on_flow, .on_wake = on_wake, .drop = drop};
 
 static const void *interface(tda_str id) {
     return tda_str_eq(id, TDA_STR(TDA_PROVIDER_ID)) ? &provider : NULL;

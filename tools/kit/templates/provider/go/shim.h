@@ -1,4 +1,5 @@
-/* What C does for Go: function pointers of the host cannot be called from there. Everything passed is borrowed until the call returns. */
+/* What C does for Go: function pointers of the host cannot be called from there. Everything passed is borrowed until the call
+ * returns. */
 #include <stdlib.h>
 
 #include "tda/plugin.h"
