@@ -72,13 +72,24 @@ static const char *where(const struct result *r, char *out, size_t size) {
     return out;
 }
 
-static void judge_end(struct result *r, int status, bool late, unsigned deadline_s) {
+/* Computing or waiting? */
+static void judge_late(struct result *r, const char *place, unsigned deadline_s, time_t cpu_s, const char *again) {
+    if (cpu_s * 4 > (time_t)deadline_s)
+        found(r, FAILURE,
+              "it did not come to an end within %u s (%s): does a callback compute for ever? If the machine is slow, say "
+              "--deadline%s",
+              deadline_s, place, again);
+    else
+        found(r, FAILURE, "it blocks: no return within %u s (%s): never wait in a callback%s", deadline_s, place, again);
+}
+
+static void judge_end(struct result *r, int status, bool late, time_t cpu_s, unsigned deadline_s) {
     char place[STEP_SIZE + 64], again[80] = "";
     where(r, place, sizeof place);
     if (r->seed) snprintf(again, sizeof again, "; again with --reproduce 0x%llx", (unsigned long long)r->seed);
     r->hopeless |= late;
     if (late)
-        found(r, FAILURE, "it blocks: no return within %u s (%s): never wait in a callback%s", deadline_s, place, again);
+        judge_late(r, place, deadline_s, cpu_s, again);
     else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
         found(r, FAILURE, "it uses up its processor time or memory (%s)%s", place, again);
     else if (WIFSIGNALED(status))
@@ -94,15 +105,17 @@ static void judge_end(struct result *r, int status, bool late, unsigned deadline
 }
 
 /* True: it ended by itself. */
-static bool wait_for(pid_t pid, unsigned deadline_s, int *ret_status) {
+static bool wait_for(pid_t pid, unsigned deadline_s, int *ret_status, time_t *ret_cpu_s) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct rusage used = {0};
     int n;
     do n = poll(&p, 1, (int)deadline_s * 1000);
     while (n < 0 && errno == EINTR);
     if (fd >= 0) close(fd);
     if (n == 0) kill(pid, SIGKILL);
-    waitpid(pid, ret_status, 0);
+    wait4(pid, ret_status, 0, &used);
+    *ret_cpu_s = used.ru_utime.tv_sec + used.ru_stime.tv_sec;
     return n != 0;
 }
 
@@ -119,6 +132,7 @@ static void in_child(const struct check *c, case_fn fn, unsigned deadline_s, str
 
 void run_case(const struct check *c, const char *name, case_fn fn, unsigned deadline_s, struct result *r) {
     int status = 0;
+    time_t cpu_s = 0;
     r->name = name;
     fflush(NULL);
     pid_t pid = fork();
@@ -127,6 +141,6 @@ void run_case(const struct check *c, const char *name, case_fn fn, unsigned dead
         return;
     }
     if (pid == 0) in_child(c, fn, deadline_s, r);
-    bool in_time = wait_for(pid, deadline_s, &status);
-    judge_end(r, status, !in_time, deadline_s);
+    bool in_time = wait_for(pid, deadline_s, &status, &cpu_s);
+    judge_end(r, status, !in_time, cpu_s, deadline_s);
 }
