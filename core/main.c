@@ -19,6 +19,7 @@
 #include "plugin/calls.h"
 #include "route/route.h"
 #include "server/server.h"
+#include "session/open.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78, LOOPS_AUTO_MAX = 4, FLAGS_MAX = 64 };
 #define DRAIN_GRACE_NS (5LL * NS_PER_S)
@@ -59,6 +60,9 @@ struct options {
 struct host {
     char context_file[512]; /* empty: not kept */
     uint64_t saved_epoch;
+    char kept_aside[560]; /* where a damaged context file went; empty: there was none */
+    struct sessions *sessions;
+    struct limits *limits;
     struct config *config;
     struct plugins *plugins;
     struct contexts *contexts;
@@ -154,9 +158,24 @@ static void send_reply(void *token, tda_str text) {
     server_reply(token, text);
 }
 
+static void write_session_stats(struct host *h, struct jw *w) {
+    struct sessions_stats s;
+    if (!h->sessions) return;
+    sessions_stats(h->sessions, &s);
+    jw_open_object(w, "session_store");
+    jw_put_u64(w, "queued", s.queued);
+    jw_put_u64(w, "groups", s.groups);
+    jw_put_u64(w, "written", s.written);
+    jw_put_u64(w, "failed", s.failed);
+    jw_put_u64(w, "refused", s.refused);
+    jw_put_u64(w, "reads", s.reads);
+    jw_end_object(w);
+}
+
 static void write_server_stats(void *arg, struct jw *w) {
     struct host *h = arg;
     struct server_stats s;
+    write_session_stats(h, w);
     if (!h->server) return;
     server_stats(h->server, &s);
     jw_open_object(w, "front_door");
@@ -172,6 +191,8 @@ static void write_server_stats(void *arg, struct jw *w) {
 
 static void write_server_info(void *arg, struct jw *w) {
     struct host *h = arg;
+    jw_put_bool(w, "sessions", h->sessions != NULL);
+    if (h->kept_aside[0]) jw_put_z(w, "damaged_context_kept_as", h->kept_aside);
     if (!h->server) return;
     jw_open_array(w, "listeners");
     for (const char *const *url = server_urls(h->server); *url; url++) jw_str(w, tda_str_of(*url));
@@ -213,35 +234,19 @@ static tda_status job_cleanup(void *arg, char *note, size_t note_size) {
     return s;
 }
 
-/* /var/lib/tda for root, the user's state folder else; made when it is not there. */
-static void find_context_file(struct host *h) {
-    char *out = h->context_file;
-    size_t size = sizeof h->context_file;
-    const char *given = h->config->contexts_file, *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    out[0] = 0;
-    if (!h->config->contexts_persistence || strcmp(given, "none") == 0) return;
-    if (given[0])
-        snprintf(out, size, "%s", given);
-    else if (geteuid() == 0)
-        snprintf(out, size, "/var/lib/tda/context.json");
-    else if (state && state[0] == '/')
-        snprintf(out, size, "%s/tda/context.json", state);
-    else if (home && home[0] == '/')
-        snprintf(out, size, "%s/.local/state/tda/context.json", home);
-    char *slash = strrchr(out, '/');
-    if (!slash || slash == out) return;
-    *slash = 0;
-    mkdir(out, 0700);
-    *slash = '/';
-}
-
 static tda_status load_context(struct host *h, struct error *e) {
-    find_context_file(h);
+    if (h->config->contexts_persistence) state_path(h->config->contexts_file, "context.json", h->context_file, sizeof h->context_file);
     if (!h->context_file[0]) return TDA_OK;
     tda_status s = contexts_load(h->contexts, h->context_file, &h->saved_epoch, e);
     if (!s) return TDA_OK;
     char why[sizeof e->text];
     snprintf(why, sizeof why, "%s", e->text);
+    bool damaged = strcmp(e->kind, "damaged") == 0;
+    if (damaged && !contexts_keep_aside(h->context_file, h->kept_aside, sizeof h->kept_aside)) {
+        log_error("the file of the shared context is damaged; it is kept aside, and the context is empty",
+                  LOG_Z("file", h->context_file), LOG_Z("kept_as", h->kept_aside), LOG_Z("reason", why));
+        return TDA_OK;
+    }
     error_set(e, s, "not_read", "the shared context in %s cannot be read: %s", h->context_file, why);
     error_hint(e, "repair the file, or move it away to begin with an empty context");
     return s;
@@ -253,6 +258,28 @@ static tda_status job_save(void *arg, char *note, size_t note_size) {
     tda_status s = contexts_save(h->contexts, h->context_file, &h->saved_epoch, &e);
     snprintf(note, note_size, "%s", s ? e.text : h->context_file);
     return s;
+}
+
+static tda_status job_retention(void *arg, char *note, size_t note_size) {
+    struct host *h = arg;
+    return sessions_retain(h->sessions, h->config, note, note_size);
+}
+
+static void count_tokens(void *arg, tda_str user, uint64_t tokens) {
+    limits_tokens(arg, user, clock_wall_ms() / DAY_MS, tokens);
+}
+
+static tda_status start_sessions(struct host *h, struct error *e) {
+    char path[512];
+    tda_status s = limits_new(h->config, &h->limits);
+    if (s) return error_set(e, s, NULL, "out of memory");
+    state_path(h->config->sessions_path, "sessions.db", path, sizeof path);
+    if (path[0]) s = sessions_open(h->config, path, &h->sessions, e);
+    if (s) return s;
+    if (!path[0]) log_info("no sessions are kept, and usage is not");
+    h->agent.limits = h->limits;
+    h->agent.sessions = h->sessions;
+    return h->sessions ? sessions_tokens_today(h->sessions, count_tokens, h->limits, e) : TDA_OK;
 }
 
 /* Shared mode schedules no sweep. */
@@ -276,9 +303,16 @@ static tda_status start_jobs(struct host *h) {
                             .enabled = true,
                             .run = job_save,
                             .arg = h};
+    struct job_spec retention = {.name = "session_retention",
+                                 .help = "removes sessions, keys and usage that are beyond maintenance.session_retention",
+                                 .interval_ns = h->config->retention_interval,
+                                 .enabled = h->config->retention_enabled,
+                                 .run = job_retention,
+                                 .arg = h};
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
     if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);
+    if (!s && h->sessions) s = jobs_add(h->jobs, &retention);
     return s ? s : jobs_start(h->jobs);
 }
 
@@ -360,6 +394,8 @@ static tda_status host_start(struct host *h, struct error *e) {
     s = load_context(h, e);
     if (s) return s;
     agent_init(&h->agent, h->config, h->plugins, h->contexts);
+    s = start_sessions(h, e);
+    if (s) return s;
     s = jobs_new(&h->jobs);
     if (s) return fail(e, s, "cannot make the scheduler");
     struct router_options ro = {.config = h->config,
@@ -422,6 +458,8 @@ static void host_stop(struct host *h) {
     free(h->loops);
     router_free(h->router);
     jobs_free(h->jobs);
+    sessions_free(h->sessions); /* with what it still has to write */
+    limits_free(h->limits);
     if (h->contexts) agent_fini(&h->agent);
     plugins_free(h->plugins);
     config_free(h->config);

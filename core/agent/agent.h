@@ -9,15 +9,19 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "agent/limits.h"
 #include "context/context.h"
-#include "plugin/calls.h"
 #include "json/json.h"
+#include "plugin/calls.h"
+#include "session/sessions.h"
 
 /* What all operations share; one per process. */
 struct agent {
     const struct config *config;
     struct plugins *plugins;
     struct contexts *contexts;
+    struct sessions *sessions;       /* NULL: nothing is kept */
+    struct limits *limits;           /* NULL: nobody is limited */
     pthread_mutex_t lock;            /* of `configuring` */
     struct configuring *configuring; /* users with a configure under way */
 };
@@ -25,11 +29,18 @@ struct agent {
 void agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs);
 void agent_fini(struct agent *a);
 
+struct call_usage {
+    struct call_usage *next;
+    struct tda_usage usage;
+};
+
 /* Figures of an operation for the reply's meta. */
 struct work_meta {
     uint32_t attempts;
     struct tda_usage usage; /* summed; TDA_UNKNOWN once one call did not say */
     bool has_usage;
+    struct call_usage *calls, *last_call; /* each model call that ended well, in order; in the arena */
+    bool written;                         /* the operation has put a meta of its own into the result */
     int64_t upstream_ns; /* time spent waiting for models and tools */
 };
 
@@ -46,13 +57,22 @@ struct work {
     struct jw *out;                                      /* the members of the result object go here */
     void (*done)(struct work *w, const struct error *e); /* e NULL: success */
 
+    tda_str idempotency_key; /* absent: params may have one */
+    /* Of a turn in a session: what was said before, and, when `records`, what this turn adds, valid until done. */
+    const struct json *past;
+    uint32_t n_past;
+    bool records;
+    const struct tda_msg *const *record;
+    uint32_t n_record;
+
     struct work_meta meta;
     void (*cancel)(struct work *w); /* set by the operation while it can be cancelled */
     void *operation;
+    void *account; /* account.c's */
 };
 
 void agent_chat(struct work *w);       /* chat.complete */
-void agent_run(struct work *w);        /* agent.run: model and tools until it stops */
+void agent_run(struct work *w);        /* agent.run: model and tools until it stops; in a session, when params name one */
 void agent_tools_list(struct work *w); /* tools.list */
 void agent_tools_call(struct work *w); /* tools.call */
 void agent_configure(struct work *w);  /* configure */

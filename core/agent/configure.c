@@ -370,8 +370,8 @@ void agent_configure(struct work *w) {
     c->work = w;
     w->operation = c;
     w->cancel = configure_cancel;
-    tda_status s = TDA_OK;
-    if (!enter(c, user)) {
+    tda_status s = w->agent->limits ? limits_begin(w->agent->limits, w->user, &e) : TDA_OK;
+    if (!s && !enter(c, user)) {
         s = error_set(&e, TDA_E_BUSY, "configure_running", "another configure of this user is running");
         error_hint(&e, "wait for its reply, then look at status");
         e.retry_ms = 1000;

@@ -154,6 +154,16 @@ tda_status history_add_json(struct history *h, struct json message, size_t index
     return m && !history_add(h, m) ? TDA_OK : out_of_memory(e);
 }
 
+static tda_status add_past(struct history *h, struct error *e) {
+    for (uint32_t i = 0; i < h->n_past; i++)
+        for (struct json m = json_first(h->past[i]); json_type(m); m = json_next(m)) {
+            tda_status s = history_add_json(h, m, i, e);
+            if (s) return s;
+        }
+    h->own = h->n;
+    return TDA_OK;
+}
+
 tda_status history_from_params(struct history *h, struct json params, struct error *e) {
     tda_str system = json_str(json_key(params, TDA_STR("system")));
     struct json input = json_key(params, TDA_STR("input")), messages = json_key(params, TDA_STR("messages"));
@@ -163,6 +173,7 @@ tda_status history_from_params(struct history *h, struct json params, struct err
         return TDA_E_INVALID;
     }
     if (system.n && history_add_text(h, TDA_ROLE_SYSTEM, system)) return out_of_memory(e);
+    if (add_past(h, e)) return e->status;
     if (json_type(input)) {
         if (json_str(input).n == 0) {
             error_set(e, TDA_E_INVALID, "missing_input", "input is empty");

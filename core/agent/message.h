@@ -11,6 +11,9 @@ struct history {
     tda_str tag; /* "<provider>/<model>" of the snapshot that serves: opaque blobs with another tag are left out */
     const struct tda_msg **msgs;
     uint32_t n, cap;
+    const struct json *past; /* a session's turns before this one, oldest first: lists of messages */
+    uint32_t n_past;
+    uint32_t own; /* where this turn's messages begin: behind system and past */
 };
 
 tda_status history_add(struct history *h, const struct tda_msg *m);
@@ -21,7 +24,9 @@ tda_status history_add_text(struct history *h, uint32_t role, tda_str text);
 /* Each TOOL_USE and TOOL_RESULT gets the name that `rename` gives it; {NULL,0}: out of memory. */
 tda_status history_rename_tools(struct history *h, tda_str (*rename)(void *arg, tda_str name), void *arg);
 
-/* params.messages, or params.input with params.system before it. E_INVALID says which member is wrong. */
+void message_write(const struct tda_msg *m, struct jw *w); /* as history_add_json reads it */
+
+/* params.messages, or params.input; params.system and the past before it. E_INVALID says which member is wrong. */
 tda_status history_from_params(struct history *h, struct json params, struct error *e);
 
 /* Sampling, stop, reasoning, extra, stream, tool_choice of params into r. */

@@ -59,6 +59,17 @@ static void on_event(void *arg, const struct tda_event *event) {
     if (m->answer.too_large) call_cancel(m->call);
 }
 
+static void note_call(struct work *w, const struct tda_usage *usage) {
+    struct call_usage *c = arena_alloc(w->arena, sizeof *c);
+    if (!c) return;
+    c->usage = *usage;
+    if (w->meta.last_call)
+        w->meta.last_call->next = c;
+    else
+        w->meta.calls = c;
+    w->meta.last_call = c;
+}
+
 static void on_done(void *arg, const struct tda_result *r) {
     struct model_call *m = arg;
     struct tda_result result = *r;
@@ -70,8 +81,10 @@ static void on_done(void *arg, const struct tda_result *r) {
     if (result.cls == TDA_C_OK) {
         struct work_meta *meta = &m->work->meta;
         const struct tda_usage none = {sizeof none, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
-        usage_add(&meta->usage, m->answer.has_usage ? &m->answer.usage : &none, !meta->has_usage);
+        const struct tda_usage *usage = m->answer.has_usage ? &m->answer.usage : &none;
+        usage_add(&meta->usage, usage, !meta->has_usage);
         meta->has_usage = true;
+        note_call(m->work, usage);
         finish(m, NULL);
     } else if (retry_later(m, &result)) {
         m->call = NULL;

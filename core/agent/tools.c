@@ -125,5 +125,10 @@ void agent_tools_list(struct work *w) {
 }
 
 void agent_tools_call(struct work *w) {
+    struct error e = {.retry_ms = -1};
+    if (w->agent->limits && limits_begin(w->agent->limits, w->user, &e)) {
+        w->done(w, &e);
+        return;
+    }
     begin(w, on_ready_to_call);
 }

@@ -6,6 +6,7 @@
  * a turn may finish from inside it. */
 #include <stdio.h>
 
+#include "agent/account.h"
 #include "agent/message.h"
 #include "agent/model_call.h"
 #include "agent/tool_names.h"
@@ -43,7 +44,49 @@ static void turn_fail(struct turn *t, tda_status status, const char *kind, const
     turn_finish(t, &e);
 }
 
+/* A model that was stopped at the step limit has asked for tools: each gets its result, or no service takes the conversation again.
+ */
+static tda_status add_refusals(struct turn *t, const struct tda_msg *asked) {
+    struct arena *a = t->work->arena;
+    struct tda_msg *m = arena_alloc(a, sizeof *m);
+    struct tda_part *parts = arena_alloc(a, asked->n_parts * sizeof *parts), *why = arena_alloc(a, sizeof *why);
+    const struct tda_part **list = arena_alloc(a, (asked->n_parts + 1) * sizeof *list);
+    uint32_t n = 0;
+    if (!m || !parts || !why || !list) return TDA_E_NOMEM;
+    *why = (struct tda_part){.size = sizeof *why, .kind = TDA_PART_TEXT, .text = TDA_STR("not run: the turn ended at its limit")};
+    list[asked->n_parts] = why;
+    for (uint32_t i = 0; i < asked->n_parts; i++) {
+        const struct tda_part *p = asked->parts[i];
+        if (p->kind != TDA_PART_TOOL_USE) continue;
+        parts[n] = (struct tda_part){.size = sizeof *parts, .kind = TDA_PART_TOOL_RESULT, .id = p->id, .name = p->name, .is_error = 1};
+        parts[n].n_parts = 1;
+        parts[n].parts = &list[asked->n_parts];
+        list[n] = &parts[n];
+        n++;
+    }
+    *m = (struct tda_msg){.size = sizeof *m, .role = TDA_ROLE_USER, .n_parts = n, .parts = list};
+    return n ? history_add(&t->history, m) : TDA_OK;
+}
+
+static tda_str own_name(void *arg, tda_str alias) {
+    return tool_names_own(arg, alias);
+}
+
+/* What this turn adds to its session, with the tools' own names. */
+static tda_status record(struct turn *t) {
+    const struct tda_msg *answer = answer_message(&t->model.answer, t->history.tag);
+    if (!answer || history_add(&t->history, answer) || add_refusals(t, answer)) return TDA_E_NOMEM;
+    if (history_rename_tools(&t->history, own_name, &t->names)) return TDA_E_NOMEM;
+    t->work->record = &t->history.msgs[t->history.own];
+    t->work->n_record = t->history.n - t->history.own;
+    return TDA_OK;
+}
+
 static void turn_succeed(struct turn *t, const char *stop) {
+    if (t->work->records && record(t)) {
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the turn needs more memory than one request may have");
+        return;
+    }
     struct jw *out = t->work->out;
     struct answer *a = &t->model.answer;
     for (size_t i = 0; i < a->n_parts; i++)
@@ -295,7 +338,7 @@ static void begin(struct work *w, bool with_tools) {
     t->work = w;
     t->max_steps = (uint32_t)max_steps;
     t->with_tools = with_tools;
-    t->history = (struct history){.arena = w->arena, .tag = tda_str_of(tag)};
+    t->history = (struct history){.arena = w->arena, .tag = tda_str_of(tag), .past = w->past, .n_past = w->n_past};
     t->names.arena = w->arena;
     t->request =
         (struct tda_request){.size = sizeof t->request, .op = TDA_OP_CHAT, .model = snapshot_get(w->snapshot, TDA_CTX_MODEL)};
@@ -320,10 +363,10 @@ static void begin(struct work *w, bool with_tools) {
     }
 }
 
-void agent_chat(struct work *w) {
+void turn_chat(struct work *w) {
     begin(w, false);
 }
 
-void agent_run(struct work *w) {
+void turn_run(struct work *w) {
     begin(w, true);
 }

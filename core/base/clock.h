@@ -6,6 +6,7 @@
 
 #define NS_PER_MS 1000000
 #define NS_PER_S 1000000000
+#define DAY_MS (24 * 3600 * INT64_C(1000)) /* wall time: UTC days since 1970 */
 
 int64_t clock_now_ns(void);
 int64_t clock_wall_ms(void); /* since 1970 */

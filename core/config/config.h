@@ -85,6 +85,10 @@ void config_free(struct config *c);
 const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
 const struct config_server *config_server_find(const struct config *c, tda_str name);
 
+/* The path of something that outlives the daemon, into out: `given`, or FILE in /var/lib/tda (root) or in the user's state folder;
+ * folders that are not there are made (0700). "" for "none", and when there is no such folder to be had. */
+void state_path(const char *given, const char *file, char *out, size_t size);
+
 /* Every effective setting: as a table for people, or as JSON (array of {path, value, unit?, source, default, help, variable}).
  * Secrets are shown as "(set)". */
 void config_explain(const struct config *c, bool json, struct buf *out);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "context/context_impl.h"
 
 enum { FILE_MAX = 1 << 20, VERSION = 1 };
@@ -112,6 +113,29 @@ static ssize_t read_file(const char *path, struct buf *text) {
     return n;
 }
 
+/* `e` has why already, or nothing. */
+static tda_status damaged(struct error *e) {
+    char why[sizeof e->text];
+    snprintf(why, sizeof why, "%s", e->status ? e->text : "it is no saved context");
+    return error_set(e, TDA_E_SYNTAX, "damaged", "%s", why);
+}
+
+static tda_status later_version(struct error *e, int64_t version) {
+    return error_set(e, TDA_E_INVALID, "later_version", "it was written by a later version (%lld, this one knows %d)",
+                     (long long)version, VERSION);
+}
+
+tda_status contexts_keep_aside(const char *path, char *kept_as, size_t size) {
+    char when[32];
+    clock_format_wall(clock_wall_ms(), when, sizeof when);
+    if (snprintf(kept_as, size, "%s.damaged-%s", path, when) >= (int)size || link(path, kept_as) || unlink(path)) {
+        kept_as[0] = 0;
+        return TDA_E_IO;
+    }
+    sync_folder(path);
+    return TDA_OK;
+}
+
 tda_status contexts_load(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct buf text;
@@ -123,11 +147,14 @@ tda_status contexts_load(struct contexts *cs, const char *path, uint64_t *saved_
         buf_fini(&text);
         return TDA_OK;
     }
-    tda_status s = n < 0 ? error_set(e, TDA_E_IO, "not_read", "%s", strerror(errno)) : json_parse(buf_str(&text), 0, &doc, e);
+    int error = errno;
+    tda_status s = n < 0 ? TDA_E_IO : json_parse(buf_str(&text), 0, &doc, e);
     buf_fini(&text);
-    if (!s && (!json_i64(json_get(json_root(doc), "version"), &version) || version != VERSION))
-        s = error_set(e, TDA_E_INVALID, "not_read", "it is of another version");
-    struct json root = s ? JSON_ABSENT : json_root(doc);
-    if (!s) s = contexts_update(cs, (tda_str){"", 0}, apply, &root, saved_epoch, e);
-    return s;
+    if (n < 0) return error_set(e, s, "not_read", "%s", strerror(error));
+    if (s) return damaged(e);
+    struct json root = json_root(doc);
+    if (!json_i64(json_get(root, "version"), &version) || version < 1 || json_type(json_get(root, "fields")) != TDA_JSON_OBJECT)
+        return version > VERSION ? later_version(e, version) : damaged(e);
+    if (version > VERSION) return later_version(e, version);
+    return contexts_update(cs, (tda_str){"", 0}, apply, &root, saved_epoch, e) ? damaged(e) : TDA_OK;
 }

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "route/hash_table.h"
+#include "base/hash_table.h"
 
 enum { WAITERS_MAX = 64 };
 

@@ -33,6 +33,7 @@ static const struct param chat_params[] = {
 static const struct param run_params[] = {
     CONVERSATION,
     {"max_steps", PARAM_NUMBER, false, "model calls at most; calls.max_steps is the bound"},
+    {"session", PARAM_TEXT, false, "id of a session: it gives the history, and keeps this turn before the reply goes out"},
     {NULL, 0, false, NULL},
 };
 static const struct param get_params[] = {{"field", PARAM_TEXT, false, "one field; without it the whole context"},
@@ -60,6 +61,34 @@ static const struct param configure_params[] = {
 static const struct param call_params[] = {
     {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments"},
+    {NULL, 0, false, NULL},
+};
+static const struct param create_params[] = {
+    {"title", PARAM_TEXT, false, "one line; without it the first question gives it"},
+    {"follow", PARAM_BOOL, false, "true: served by the user's context of the moment; false: by the present one; default sessions.context"},
+    {NULL, 0, false, NULL},
+};
+static const struct param session_list_params[] = {
+    {"search", PARAM_TEXT, false, "what title or messages must hold; ASCII case does not matter"},
+    {"sort", PARAM_TEXT, false, "updated (default) or created, newest first; or title"},
+    {"limit", PARAM_NUMBER, false, "at most this many (default 50, at most 1000)"},
+    {"cursor", PARAM_TEXT, false, "as the former reply gave it, with the same sort: what comes next"},
+    {NULL, 0, false, NULL},
+};
+#define SESSION                                                                                                                    \
+    { "session", PARAM_TEXT, true, "id of a session" }
+static const struct param session_params[] = {SESSION, {NULL, 0, false, NULL}};
+static const struct param session_get_params[] = {
+    SESSION,
+    {"after", PARAM_NUMBER, false, "turns after this number; a reply's `next`"},
+    {"limit", PARAM_NUMBER, false, "turns at most (default 100, at most 1000)"},
+    {NULL, 0, false, NULL},
+};
+static const struct param rename_params[] = {SESSION, {"title", PARAM_TEXT, true, "one line"}, {NULL, 0, false, NULL}};
+static const struct param usage_params[] = {{"days", PARAM_NUMBER, false, "the last so many UTC days, today included (default 30)"},
+                                            {NULL, 0, false, NULL}};
+static const struct param backup_params[] = {
+    {"path", PARAM_TEXT, true, "a new file, absolute; written with the daemon's rights, readable by it alone"},
     {NULL, 0, false, NULL},
 };
 static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
@@ -93,6 +122,20 @@ static const struct method methods[] = {
     {"agent.run", "A whole turn: model and tools until the model stops.", 0, run_params, NULL, agent_run},
     {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
     {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
+    {"session.create", "Make a session: a conversation that the host remembers.", 0, create_params, session_create, NULL},
+    {"session.list", "The user's sessions; everybody's where sessions.filter_by_user is false.", 0, session_list_params, session_list,
+     NULL},
+    {"session.get", "A session and its turns.", 0, session_get_params, session_get, NULL},
+    {"session.export", "A session as JSON lines: itself, then a line for each turn.", 0, session_get_params, session_export, NULL},
+    {"session.rename", "Give a session another title.", 0, rename_params, session_rename, NULL},
+    {"session.delete", "Remove a session and its turns.", 0, session_params, session_delete, NULL},
+    {"usage.get", "The user's tokens by day, provider and model. What a service did not count is marked.", 0, usage_params, usage_get,
+     NULL},
+    {"user.delete",
+     "Erase a user: what he has running, context, credentials, connections, sessions, usage, stored replies. Backups are not touched.",
+     0, none, user_delete, NULL},
+    {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER, backup_params, store_backup,
+     NULL},
     {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
     {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.", METHOD_NO_USER,
      load_params, host_plugin_load, NULL},
@@ -101,7 +144,6 @@ static const struct method methods[] = {
 #define LATER(name)                                                                                                                \
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
-    LATER("user.delete"),
     LATER("task.submit"),
     LATER("task.poll"),
     LATER("task.respond"),
@@ -116,11 +158,6 @@ static const struct method methods[] = {
     LATER("profile.put"),
     LATER("profile.delete"),
     LATER("profile.default"),
-    LATER("session.create"),
-    LATER("session.list"),
-    LATER("session.get"),
-    LATER("session.rename"),
-    LATER("session.delete"),
 #undef LATER
 };
 

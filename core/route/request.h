@@ -31,7 +31,8 @@ struct request {
     bool begun; /* its loop's */
     bool ended; /* its loop's */
     atomic_bool cancelled;
-    struct request *prev, *next; /* router's list of a connection's cancellable requests */
+    void (*alone)(struct request *q); /* router_when_alone */
+    struct request *prev, *next;      /* router's list of a connection's cancellable requests */
 };
 
 enum param_type { PARAM_TEXT, PARAM_NUMBER, PARAM_BOOL, PARAM_OBJECT, PARAM_LIST, PARAM_OBJECT_OR_NULL };
@@ -67,6 +68,10 @@ void methods_write(struct jw *w);
 /* The end of a request: result (e NULL, members in q->out) or error. q is gone afterwards. */
 void request_reply(struct request *q, const struct error *e);
 
+/* Cancels what else this user has in flight, refuses what he begins, and calls `go` when q is all that is left of him: on this or
+ * another thread. One at a time: q is answered BUSY else. */
+void router_when_alone(struct request *q, void (*go)(struct request *q));
+
 struct json request_param(const struct request *q, const char *name);
 
 /* Figures of the router for host.stats. */
@@ -93,5 +98,14 @@ void context_set(struct request *q);
 void context_delete(struct request *q);
 void context_list(struct request *q);
 void context_status(struct request *q);
+void session_create(struct request *q); /* sessions.c */
+void session_list(struct request *q);
+void session_get(struct request *q);
+void session_export(struct request *q);
+void session_rename(struct request *q);
+void session_delete(struct request *q);
+void usage_get(struct request *q);
+void store_backup(struct request *q);
+void user_delete(struct request *q);
 
 #endif

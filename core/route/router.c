@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "route/hash_table.h"
+#include "base/hash_table.h"
 #include "route/request.h"
 
 enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20, CONNECTION_BUCKETS = 1024 };
@@ -20,6 +20,7 @@ enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20, CONNECTION_BUCKETS = 1024 
 struct user_load {
     UT_hash_handle hh;
     uint64_t n;
+    struct request *alone; /* waits for n to be 1: the user is being erased */
     size_t key_n;
     char key[];
 };
@@ -90,6 +91,7 @@ void router_stats(struct router *r, struct route_stats *ret) {
 tda_status router_clean(void *router, char *note, size_t note_size) {
     struct router *r = router;
     uint64_t n = idempotency_clean(r->idempotency);
+    if (r->o.agent && r->o.agent->limits) limits_clean(r->o.agent->limits);
     snprintf(note, note_size, "%llu stored replies dropped", (unsigned long long)n);
     return TDA_OK;
 }
@@ -99,6 +101,11 @@ tda_status router_clean(void *router, char *note, size_t note_size) {
 static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
     struct user_load *u = NULL;
     HASH_FIND(hh, r->users, user.p, user.n, u);
+    if (u && u->alone) {
+        error_set(e, TDA_E_BUSY, "user_deleting", "this user is being erased");
+        e->retry_ms = 500;
+        return TDA_E_BUSY;
+    }
     if (u && u->n >= (uint64_t)r->o.config->limits_user_requests) {
         error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit",
                   (unsigned long long)u->n);
@@ -121,12 +128,15 @@ static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
     return TDA_OK;
 }
 
-static void user_leave(struct router *r, tda_str user) {
+/* Who waited for being alone, and is now. */
+static struct request *user_leave(struct router *r, tda_str user) {
     struct user_load *u = NULL;
     HASH_FIND(hh, r->users, user.p, user.n, u);
-    if (!u || --u->n) return;
+    if (!u) return NULL;
+    if (--u->n) return u->n == 1 ? u->alone : NULL;
     HASH_DEL(r->users, u);
     free(u);
+    return NULL;
 }
 
 static struct request **bucket(struct router *r, uint64_t connection) {
@@ -176,9 +186,10 @@ static void leave(struct request *q) {
     if (!q->counted) return;
     pthread_mutex_lock(&r->lock);
     list_remove(q);
-    user_leave(r, q->user);
+    struct request *alone = user_leave(r, q->user);
     if (--r->in_flight == 0) pthread_cond_broadcast(&r->idle);
     pthread_mutex_unlock(&r->lock);
+    if (alone) alone->alone(alone);
 }
 
 /* ---- the reply ---- */
@@ -236,7 +247,7 @@ static void write_meta(struct request *q) {
 
 /* Not stored: what may go better next time, and what was never carried out. */
 static bool worth_keeping(const struct error *e) {
-    return !e || (e->retry_ms < 0 && e->status != TDA_E_BUSY && e->status != TDA_E_CANCELLED && e->status != TDA_E_CLOSED &&
+    return !e || (e->retry_ms < 0 && strcmp(e->kind, "not_configured") != 0 && e->status != TDA_E_BUSY && e->status != TDA_E_CANCELLED && e->status != TDA_E_CLOSED &&
                   e->status != TDA_E_TIMEOUT && e->status != TDA_E_NOMEM);
 }
 
@@ -255,7 +266,7 @@ static void log_end(const struct request *q, const struct error *e) {
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy;
-    if (!e && q->loop) write_meta(q);
+    if (!e && q->loop && !q->work.meta.written) write_meta(q);
     if (!e) jw_end_object(&q->out);
     if (!e && q->result.status) {
         error_set(&copy, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
@@ -315,6 +326,30 @@ void route_gone(struct router *r, uint64_t connection) {
     for (struct request *q = *bucket(r, connection); q; q = q->next)
         if (q->caller.connection == connection && !q->idem) cancel_locked(q);
     pthread_mutex_unlock(&r->lock);
+}
+
+void router_when_alone(struct request *q, void (*go)(struct request *q)) {
+    struct router *r = q->router;
+    struct error e = {.retry_ms = -1};
+    struct user_load *u = NULL;
+    pthread_mutex_lock(&r->lock);
+    HASH_FIND(hh, r->users, q->user.p, q->user.n, u);
+    bool first = u && !u->alone, alone = first && u->n == 1;
+    if (first) {
+        u->alone = q;
+        q->alone = go;
+        for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
+            for (struct request *o = r->by_connection[i]; o; o = o->next)
+                if (o != q && tda_str_eq(o->user, q->user)) cancel_locked(o);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (alone) {
+        go(q);
+    } else if (!first) {
+        error_set(&e, TDA_E_BUSY, "user_deleting", "this user is being erased");
+        e.retry_ms = 500;
+        request_reply(q, &e);
+    }
 }
 
 static bool wait_idle(struct router *r, int64_t ns) {
@@ -456,9 +491,14 @@ static bool claim_key(struct request *q, tda_str key) {
     return false;
 }
 
+/* A turn that may be in the store already is answered from there, also when its user is not configured any more. */
+static bool may_be_stored(const struct request *q) {
+    return q->method->start == agent_run && json_type(request_param(q, "session")) && json_type(request_param(q, "idempotency_key"));
+}
+
 static tda_status take_snapshot(struct request *q, struct error *e) {
     tda_status s = contexts_acquire(q->router->o.contexts, q->user, &q->snapshot, e);
-    if (s == TDA_E_NOT_FOUND && (q->method->flags & METHOD_NEW_USER)) return TDA_OK;
+    if (s == TDA_E_NOT_FOUND && ((q->method->flags & METHOD_NEW_USER) || may_be_stored(q))) return TDA_OK;
     if (s) return s;
     bool usable = snapshot_get(q->snapshot, TDA_CTX_PROVIDER).n && snapshot_get(q->snapshot, TDA_CTX_MODEL).n;
     bool needs_model = q->method->start == agent_chat || q->method->start == agent_run;

@@ -22,6 +22,7 @@ def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(VENDORS)}
     env["TDA_PLUGIN_DIR"] = str(BUILD / "plugins")
     env["TDA_PLUGINS_STRICT_MODES"] = "false"  # a checkout may be writable by a group
+    env["TDA_SESSIONS_PATH"] = "none"  # nothing outside of a test's own folder
     env["PATH"] = f"{BIN}:{env.get('PATH', '/usr/bin:/bin')}"
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:quarantine_size_mb=16")
     env.update(extra or {})
@@ -42,7 +43,8 @@ class Daemon:
         self.log = open(self.dir / "log", "w+b")
         self.process = subprocess.Popen([*under, str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
-                                        env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), **(env or {})}))
+                                        env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"),
+                                                       "TDA_SESSIONS_PATH": str(self.dir / "sessions.db"), **(env or {})}))
         self._client = None
         self.stopped = False
         if wait:

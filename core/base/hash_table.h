@@ -1,7 +1,7 @@
 /* uthash with the process's keyed hash, so that nobody outside can choose collisions, and without its exit on a failing allocation.
  */
-#ifndef ROUTE_HASH_TABLE_H
-#define ROUTE_HASH_TABLE_H
+#ifndef BASE_HASH_TABLE_H
+#define BASE_HASH_TABLE_H
 
 #include "base/hash.h"
 

@@ -1,0 +1,66 @@
+/* From the settings to a running store, and the job that keeps it within its bounds. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "session/open.h"
+#include "session/sqlite_store.h"
+
+#define READ_TIMEOUT_NS (5LL * NS_PER_S)
+
+tda_status sessions_open(const struct config *c, const char *path, struct sessions **ret, struct error *e) {
+    struct store *store;
+    struct sqlite_options o = {.path = path,
+                               .full = c->sessions_synchronous == 0,
+                               .limits = {(uint64_t)c->sessions_per_user, (uint64_t)c->sessions_turns},
+                               .read_timeout_ns = READ_TIMEOUT_NS};
+    tda_status s = sqlite_store_open(&o, &store, e);
+    if (s) return s;
+    s = sessions_new(store, (uint64_t)c->sessions_queue, ret);
+    return s ? error_set(e, s, NULL, "cannot start the session store's threads") : TDA_OK;
+}
+
+struct retaining {
+    struct retention keep;
+    struct removed removed;
+};
+
+static tda_status retain(void *arg, struct store *s, struct error *e) {
+    struct retaining *r = arg;
+    return s->ops->retain(s, &r->keep, &r->removed, e);
+}
+
+tda_status sessions_retain(struct sessions *ss, const struct config *c, char *note, size_t note_size) {
+    int64_t now = clock_wall_ms();
+    struct error e = {.retry_ms = -1};
+    struct retaining r = {.keep = {.sessions_before_ms = now - c->retention_max_age / NS_PER_MS,
+                                   .keep_per_user = (uint64_t)c->retention_keep,
+                                   .keys_before_ms = now - c->retention_keys / NS_PER_MS,
+                                   .usage_before_day = (now - c->retention_usage / NS_PER_MS) / DAY_MS}};
+    tda_status s = sessions_run(ss, LANE_WRITE, retain, &r, &e);
+    if (s)
+        snprintf(note, note_size, "%s", e.text);
+    else
+        snprintf(note, note_size, "%llu sessions, %llu keys, %llu rows of usage removed", (unsigned long long)r.removed.sessions,
+                 (unsigned long long)r.removed.keys, (unsigned long long)r.removed.usage_days);
+    return s;
+}
+
+struct counting {
+    void (*visit)(void *arg, tda_str user, uint64_t tokens);
+    void *arg;
+};
+
+static void count_one(void *arg, const struct usage_row *row) {
+    struct counting *c = arg;
+    c->visit(c->arg, row->user, row->sums.input + row->sums.output);
+}
+
+static tda_status count(void *arg, struct store *s, struct error *e) {
+    return s->ops->day(s, clock_wall_ms() / DAY_MS, count_one, arg, e);
+}
+
+tda_status sessions_tokens_today(struct sessions *ss, void (*visit)(void *arg, tda_str user, uint64_t tokens), void *arg,
+                                 struct error *e) {
+    struct counting c = {visit, arg};
+    return sessions_run(ss, LANE_READ, count, &c, e);
+}

@@ -1,0 +1,325 @@
+/* `lock` of a lane guards its queue; the store and done callbacks run without it. */
+#include "session/sessions.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum { GROUP_MAX = 256 };
+
+struct lane {
+    struct sessions *sessions;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_t thread;
+    struct store_job *first, **last;
+    uint64_t queued, reserved, max;
+    bool started, stopping;
+};
+
+struct sessions {
+    struct store *store;
+    struct lane lanes[LANES];
+    pthread_mutex_t lock; /* of `entries` */
+    struct session_entry *entries;
+    _Atomic uint64_t groups, written, failed, refused, reads;
+    _Atomic bool complaining; /* the log says once that the store fails, and once that it works again */
+};
+
+/* ---- what the threads do ---- */
+
+static void run_job(struct sessions *ss, struct store_job *j) {
+    j->error = (struct error){.retry_ms = -1};
+    j->status = j->run(j, ss->store);
+    if (j->status && !j->error.status) error_set(&j->error, j->status, NULL, "%s", status_text(j->status));
+}
+
+/* After its group was taken back: so that one that cannot be stored does not take the others with it. */
+static void write_alone(struct sessions *ss, struct store_job *j) {
+    const struct store_ops *ops = ss->store->ops;
+    struct error e = {.retry_ms = -1};
+    tda_status s = ops->begin(ss->store, &e);
+    if (!s) {
+        run_job(ss, j);
+        if (j->status) {
+            ops->rollback(ss->store);
+            return;
+        }
+        s = ops->commit(ss->store, &e);
+    }
+    if (!s) return;
+    ops->rollback(ss->store);
+    j->status = s;
+    j->error = e;
+}
+
+static void write_group(struct sessions *ss, struct store_job *list) {
+    const struct store_ops *ops = ss->store->ops;
+    tda_status s = ops->begin(ss->store, NULL);
+    if (!s) {
+        for (struct store_job *j = list; j; j = j->next) run_job(ss, j);
+        s = ops->commit(ss->store, NULL);
+    }
+    atomic_fetch_add(&ss->groups, 1);
+    if (!s) return;
+    ops->rollback(ss->store);
+    for (struct store_job *j = list; j; j = j->next) write_alone(ss, j);
+}
+
+static void tell_log(struct sessions *ss, const struct store_job *j) {
+    bool fails = j->status == TDA_E_IO || j->status == TDA_E_NOMEM;
+    if (fails && !atomic_exchange(&ss->complaining, true))
+        log_error("the session store fails; callers are told, nothing acknowledged is lost", LOG_Z("reason", j->error.text));
+    else if (!j->status && atomic_exchange(&ss->complaining, false))
+        log_info("the session store works again");
+}
+
+static void finish(struct sessions *ss, struct store_job *list, bool wrote) {
+    while (list) {
+        struct store_job *j = list;
+        list = j->next;
+        if (wrote) {
+            atomic_fetch_add(j->status ? &ss->failed : &ss->written, 1);
+            tell_log(ss, j);
+        }
+        j->done(j);
+    }
+}
+
+static struct store_job *take(struct lane *l, size_t most) {
+    struct store_job *list = l->first, **end = &list;
+    for (size_t n = 0; *end && n < most; n++) {
+        end = &(*end)->next;
+        l->queued--;
+    }
+    l->first = *end;
+    if (!l->first) l->last = &l->first;
+    *end = NULL;
+    return list;
+}
+
+static void *lane_main(void *arg) {
+    struct lane *l = arg;
+    struct sessions *ss = l->sessions;
+    bool writes = l == &ss->lanes[LANE_WRITE];
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        while (!l->first && !l->stopping) pthread_cond_wait(&l->wake, &l->lock);
+        if (!l->first) break;
+        struct store_job *list = take(l, writes ? GROUP_MAX : 1);
+        pthread_mutex_unlock(&l->lock);
+        if (writes) {
+            write_group(ss, list);
+        } else {
+            atomic_fetch_add(&ss->reads, 1);
+            run_job(ss, list);
+        }
+        finish(ss, list, writes);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+tda_status sessions_new(struct store *store, uint64_t queue, struct sessions **ret) {
+    static const char *const names[] = {"tda-store-write", "tda-store-read", "tda-store-aside"};
+    struct sessions *ss = calloc(1, sizeof *ss);
+    if (!ss) {
+        store->ops->close(store);
+        return TDA_E_NOMEM;
+    }
+    ss->store = store;
+    pthread_mutex_init(&ss->lock, NULL);
+    for (size_t i = 0; i < LANES; i++) {
+        struct lane *l = &ss->lanes[i];
+        *l = (struct lane){.sessions = ss, .last = &l->first, .max = i == LANE_ASIDE ? 1 : queue};
+        pthread_mutex_init(&l->lock, NULL);
+        pthread_cond_init(&l->wake, NULL);
+        l->started = pthread_create(&l->thread, NULL, lane_main, l) == 0;
+        if (l->started) pthread_setname_np(l->thread, names[i]);
+    }
+    if (ss->lanes[LANE_WRITE].started && ss->lanes[LANE_READ].started && ss->lanes[LANE_ASIDE].started) {
+        *ret = ss;
+        return TDA_OK;
+    }
+    sessions_free(ss);
+    return TDA_E_NOMEM;
+}
+
+void sessions_free(struct sessions *ss) {
+    if (!ss) return;
+    for (size_t i = 0; i < LANES; i++) {
+        struct lane *l = &ss->lanes[i];
+        pthread_mutex_lock(&l->lock);
+        l->stopping = true;
+        pthread_cond_signal(&l->wake);
+        pthread_mutex_unlock(&l->lock);
+        if (l->started) pthread_join(l->thread, NULL);
+        pthread_cond_destroy(&l->wake);
+        pthread_mutex_destroy(&l->lock);
+    }
+    pthread_mutex_destroy(&ss->lock);
+    ss->store->ops->close(ss->store);
+    free(ss);
+}
+
+/* ---- queues ---- */
+
+static tda_status busy(struct sessions *ss, struct error *e) {
+    atomic_fetch_add(&ss->refused, 1);
+    error_set(e, TDA_E_BUSY, "store_busy", "too many wait for the session store");
+    error_hint(e, "try again; the operator's bound is sessions.queue");
+    if (e) e->retry_ms = 200;
+    return TDA_E_BUSY;
+}
+
+static void push_locked(struct lane *l, struct store_job *j) {
+    j->next = NULL;
+    *l->last = j;
+    l->last = &j->next;
+    l->queued++;
+    pthread_cond_signal(&l->wake);
+}
+
+tda_status sessions_submit(struct sessions *ss, enum sessions_lane lane, struct store_job *j, struct error *e) {
+    struct lane *l = &ss->lanes[lane];
+    pthread_mutex_lock(&l->lock);
+    bool room = l->queued + l->reserved < l->max;
+    if (room) push_locked(l, j);
+    pthread_mutex_unlock(&l->lock);
+    return room ? TDA_OK : busy(ss, e);
+}
+
+tda_status sessions_reserve(struct sessions *ss, struct error *e) {
+    struct lane *l = &ss->lanes[LANE_WRITE];
+    pthread_mutex_lock(&l->lock);
+    bool room = l->queued + l->reserved < l->max;
+    if (room) l->reserved++;
+    pthread_mutex_unlock(&l->lock);
+    return room ? TDA_OK : busy(ss, e);
+}
+
+void sessions_unreserve(struct sessions *ss) {
+    struct lane *l = &ss->lanes[LANE_WRITE];
+    pthread_mutex_lock(&l->lock);
+    l->reserved--;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void sessions_write_reserved(struct sessions *ss, struct store_job *j) {
+    struct lane *l = &ss->lanes[LANE_WRITE];
+    pthread_mutex_lock(&l->lock);
+    l->reserved--;
+    push_locked(l, j);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- waiting ---- */
+
+struct waiting {
+    struct store_job job;
+    tda_status (*run)(void *arg, struct store *s, struct error *e);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool ended;
+};
+
+static tda_status run_waiting(struct store_job *j, struct store *s) {
+    struct waiting *w = CONTAINER_OF(j, struct waiting, job);
+    return w->run(w->arg, s, &j->error);
+}
+
+static void end_waiting(struct store_job *j) {
+    struct waiting *w = CONTAINER_OF(j, struct waiting, job);
+    pthread_mutex_lock(&w->lock);
+    w->ended = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+tda_status sessions_run(struct sessions *ss, enum sessions_lane lane, tda_status (*run)(void *arg, struct store *s, struct error *e),
+                        void *arg, struct error *e) {
+    struct waiting w = {.job = {.run = run_waiting, .done = end_waiting}, .run = run, .arg = arg};
+    pthread_mutex_init(&w.lock, NULL);
+    pthread_cond_init(&w.wake, NULL);
+    tda_status s = sessions_submit(ss, lane, &w.job, e);
+    pthread_mutex_lock(&w.lock);
+    while (!s && !w.ended) pthread_cond_wait(&w.wake, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    if (!s && w.job.status && e) *e = w.job.error;
+    pthread_cond_destroy(&w.wake);
+    pthread_mutex_destroy(&w.lock);
+    return s ? s : w.job.status;
+}
+
+/* ---- one turn at a time ---- */
+
+tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_str id, struct error *e) {
+    bool taken = false;
+    pthread_mutex_lock(&ss->lock);
+    for (const struct session_entry *i = ss->entries; i && !taken; i = i->next) taken = tda_str_eq(i->id, id);
+    if (!taken) {
+        *entry = (struct session_entry){.next = ss->entries, .id = id};
+        ss->entries = entry;
+    }
+    pthread_mutex_unlock(&ss->lock);
+    if (!taken) return TDA_OK;
+    error_set(e, TDA_E_BUSY, "session_busy", "a turn of this session is running");
+    error_hint(e, "wait for its end, or cancel it");
+    if (e) e->retry_ms = 500;
+    return TDA_E_BUSY;
+}
+
+void sessions_leave(struct sessions *ss, struct session_entry *entry) {
+    pthread_mutex_lock(&ss->lock);
+    for (struct session_entry **i = &ss->entries; *i; i = &(*i)->next)
+        if (*i == entry) {
+            *i = entry->next;
+            break;
+        }
+    pthread_mutex_unlock(&ss->lock);
+}
+
+void sessions_stats(struct sessions *ss, struct sessions_stats *ret) {
+    struct lane *l = &ss->lanes[LANE_WRITE];
+    *ret = (struct sessions_stats){.groups = atomic_load(&ss->groups),
+                                   .written = atomic_load(&ss->written),
+                                   .failed = atomic_load(&ss->failed),
+                                   .refused = atomic_load(&ss->refused),
+                                   .reads = atomic_load(&ss->reads)};
+    pthread_mutex_lock(&l->lock);
+    ret->queued = l->queued;
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- ids and titles ---- */
+
+void session_id_new(char out[SESSION_ID_SIZE]) {
+    unsigned char raw[16];
+    random_bytes(raw, sizeof raw);
+    snprintf(out, SESSION_ID_SIZE, "s-");
+    for (size_t i = 0; i < sizeof raw; i++) snprintf(out + 2 + 2 * i, 3, "%02x", raw[i]);
+}
+
+void session_title_from(tda_str question, char out[TITLE_MAX + 1]) {
+    size_t n = 0;
+    bool gap = false, cut = false;
+    for (size_t i = 0; i < question.n; i++) {
+        unsigned char c = (unsigned char)question.p[i];
+        if (c <= ' ' || c == 0x7f) {
+            gap = n > 0;
+            continue;
+        }
+        cut = n >= TITLE_AUTO && (c & 0xc0) != 0x80; /* not inside of a character */
+        if (cut || n + 2 > TITLE_MAX - 4) break;
+        if (gap) out[n++] = ' ';
+        gap = false;
+        out[n++] = (char)c;
+    }
+    snprintf(out + n, TITLE_MAX + 1 - n, "%s", cut ? "..." : "");
+}
