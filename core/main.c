@@ -235,7 +235,8 @@ static tda_status job_cleanup(void *arg, char *note, size_t note_size) {
 }
 
 static tda_status load_context(struct host *h, struct error *e) {
-    if (h->config->contexts_persistence) state_path(h->config->contexts_file, "context.json", h->context_file, sizeof h->context_file);
+    if (h->config->contexts_persistence)
+        state_path(h->config->contexts_file, "context.json", h->context_file, sizeof h->context_file);
     if (!h->context_file[0]) return TDA_OK;
     tda_status s = contexts_load(h->contexts, h->context_file, &h->saved_epoch, e);
     if (!s) return TDA_OK;

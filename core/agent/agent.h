@@ -7,13 +7,13 @@
 
 #include <pthread.h>
 
+#include "agent/limits.h"
 #include "base/arena.h"
 #include "config/config.h"
-#include "agent/limits.h"
 #include "context/context.h"
-#include "json/json.h"
 #include "plugin/calls.h"
 #include "session/sessions.h"
+#include "json/json.h"
 
 /* What all operations share; one per process. */
 struct agent {
@@ -41,7 +41,7 @@ struct work_meta {
     bool has_usage;
     struct call_usage *calls, *last_call; /* each model call that ended well, in order; in the arena */
     bool written;                         /* the operation has put a meta of its own into the result */
-    int64_t upstream_ns; /* time spent waiting for models and tools */
+    int64_t upstream_ns;                  /* time spent waiting for models and tools */
 };
 
 /* One operation. The caller fills in the first part and keeps it, and all it points to, until done. */

@@ -1,8 +1,8 @@
 /* What one user may ask for: requests a minute, tokens a day, tasks in flight (limits.per_user). A refusal says when to come back.
  *
- * Requests flow: a minute's worth at once, then one after the other as the minute gives them. Tokens are counted when a call ends and
- * judged when the next begins: a day's last call may go over. What a service did not count cannot be judged. [any] One lock, held
- * for a look-up. Bounded: users who are at rest are dropped by limits_clean and when there is no room. */
+ * Requests flow: a minute's worth at once, then one after the other as the minute gives them. Tokens are counted when a call ends
+ * and judged when the next begins: a day's last call may go over. What a service did not count cannot be judged. [any] One lock,
+ * held for a look-up. Bounded: users who are at rest are dropped by limits_clean and when there is no room. */
 #ifndef AGENT_LIMITS_H
 #define AGENT_LIMITS_H
 

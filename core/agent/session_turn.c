@@ -5,8 +5,8 @@
  *     v
  *   reader: session, its newest turns --> loop: the turn --> writer: append, commit --> loop: reply
  *
- * The turn itself does not know: it finds the past in its work and leaves what it added there. One turn at a time in a session. What
- * was not committed is an error for the caller, and no part of it is in the store. */
+ * The turn itself does not know: it finds the past in its work and leaves what it added there. One turn at a time in a session.
+ * What was not committed is an error for the caller, and no part of it is in the store. */
 #include "agent/account.h"
 #include "agent/answer.h"
 #include "agent/message.h"

@@ -58,7 +58,8 @@ static tda_status add_refusals(struct turn *t, const struct tda_msg *asked) {
     for (uint32_t i = 0; i < asked->n_parts; i++) {
         const struct tda_part *p = asked->parts[i];
         if (p->kind != TDA_PART_TOOL_USE) continue;
-        parts[n] = (struct tda_part){.size = sizeof *parts, .kind = TDA_PART_TOOL_RESULT, .id = p->id, .name = p->name, .is_error = 1};
+        parts[n] =
+            (struct tda_part){.size = sizeof *parts, .kind = TDA_PART_TOOL_RESULT, .id = p->id, .name = p->name, .is_error = 1};
         parts[n].n_parts = 1;
         parts[n].parts = &list[asked->n_parts];
         list[n] = &parts[n];

@@ -154,11 +154,13 @@ bool contexts_is_shared(const struct contexts *cs);
 tda_status contexts_sweep(struct contexts *cs, int64_t max_age_ns, uint64_t *ret_removed);
 
 /* Shared mode: keep the context in a file across restarts, without secrets. Written only when it has changed since *saved_epoch. A
- * file that is not there is no error; one that is no whole file of ours is of kind "damaged", one of a later version "later_version". [job thread; load before the first request] */
+ * file that is not there is no error; one that is no whole file of ours is of kind "damaged", one of a later version
+ * "later_version". [job thread; load before the first request] */
 tda_status contexts_save(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e);
 tda_status contexts_load(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e);
 
-/* Gives a file that contexts_load found "damaged" another name, which goes into kept_as: FILE.damaged-<time>. Nothing is overwritten. */
+/* Gives a file that contexts_load found "damaged" another name, which goes into kept_as: FILE.damaged-<time>. Nothing is
+ * overwritten. */
 tda_status contexts_keep_aside(const char *path, char *kept_as, size_t size);
 
 /* The loop of a user. In shared mode: spreads. */

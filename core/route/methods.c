@@ -65,7 +65,8 @@ static const struct param call_params[] = {
 };
 static const struct param create_params[] = {
     {"title", PARAM_TEXT, false, "one line; without it the first question gives it"},
-    {"follow", PARAM_BOOL, false, "true: served by the user's context of the moment; false: by the present one; default sessions.context"},
+    {"follow", PARAM_BOOL, false,
+     "true: served by the user's context of the moment; false: by the present one; default sessions.context"},
     {NULL, 0, false, NULL},
 };
 static const struct param session_list_params[] = {
@@ -123,16 +124,17 @@ static const struct method methods[] = {
     {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
     {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
     {"session.create", "Make a session: a conversation that the host remembers.", 0, create_params, session_create, NULL},
-    {"session.list", "The user's sessions; everybody's where sessions.filter_by_user is false.", 0, session_list_params, session_list,
-     NULL},
+    {"session.list", "The user's sessions; everybody's where sessions.filter_by_user is false.", 0, session_list_params,
+     session_list, NULL},
     {"session.get", "A session and its turns.", 0, session_get_params, session_get, NULL},
     {"session.export", "A session as JSON lines: itself, then a line for each turn.", 0, session_get_params, session_export, NULL},
     {"session.rename", "Give a session another title.", 0, rename_params, session_rename, NULL},
     {"session.delete", "Remove a session and its turns.", 0, session_params, session_delete, NULL},
-    {"usage.get", "The user's tokens by day, provider and model. What a service did not count is marked.", 0, usage_params, usage_get,
-     NULL},
+    {"usage.get", "The user's tokens by day, provider and model. What a service did not count is marked.", 0, usage_params,
+     usage_get, NULL},
     {"user.delete",
-     "Erase a user: what he has running, context, credentials, connections, sessions, usage, stored replies. Backups are not touched.",
+     "Erase a user: what he has running, context, credentials, connections, sessions, usage, stored replies. Backups are not "
+     "touched.",
      0, none, user_delete, NULL},
     {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER, backup_params, store_backup,
      NULL},

@@ -11,8 +11,8 @@
 #include "agent/answer.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/hash_table.h"
+#include "base/log.h"
 #include "route/request.h"
 
 enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20, CONNECTION_BUCKETS = 1024 };
@@ -247,8 +247,9 @@ static void write_meta(struct request *q) {
 
 /* Not stored: what may go better next time, and what was never carried out. */
 static bool worth_keeping(const struct error *e) {
-    return !e || (e->retry_ms < 0 && strcmp(e->kind, "not_configured") != 0 && e->status != TDA_E_BUSY && e->status != TDA_E_CANCELLED && e->status != TDA_E_CLOSED &&
-                  e->status != TDA_E_TIMEOUT && e->status != TDA_E_NOMEM);
+    return !e ||
+           (e->retry_ms < 0 && strcmp(e->kind, "not_configured") != 0 && e->status != TDA_E_BUSY && e->status != TDA_E_CANCELLED &&
+            e->status != TDA_E_CLOSED && e->status != TDA_E_TIMEOUT && e->status != TDA_E_NOMEM);
 }
 
 static void log_end(const struct request *q, const struct error *e) {
@@ -493,7 +494,8 @@ static bool claim_key(struct request *q, tda_str key) {
 
 /* A turn that may be in the store already is answered from there, also when its user is not configured any more. */
 static bool may_be_stored(const struct request *q) {
-    return q->method->start == agent_run && json_type(request_param(q, "session")) && json_type(request_param(q, "idempotency_key"));
+    return q->method->start == agent_run && json_type(request_param(q, "session")) &&
+           json_type(request_param(q, "idempotency_key"));
 }
 
 static tda_status take_snapshot(struct request *q, struct error *e) {

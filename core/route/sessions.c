@@ -4,7 +4,15 @@
 #include "base/clock.h"
 #include "route/request.h"
 
-enum { LIST_DEFAULT = 50, LIST_MAX = 1000, TURNS_DEFAULT = 100, TURNS_MAX = 1000, PAGE_BYTES = 8 << 20, DAYS_MAX = 400, DAYS_DEFAULT = 30 };
+enum {
+    LIST_DEFAULT = 50,
+    LIST_MAX = 1000,
+    TURNS_DEFAULT = 100,
+    TURNS_MAX = 1000,
+    PAGE_BYTES = 8 << 20,
+    DAYS_MAX = 400,
+    DAYS_DEFAULT = 30
+};
 
 /* In the request's arena; the request is nobody else's until its job is done. */
 struct session_request {

@@ -242,8 +242,8 @@ static void end_waiting(struct store_job *j) {
     pthread_mutex_unlock(&w->lock);
 }
 
-tda_status sessions_run(struct sessions *ss, enum sessions_lane lane, tda_status (*run)(void *arg, struct store *s, struct error *e),
-                        void *arg, struct error *e) {
+tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
+                        tda_status (*run)(void *arg, struct store *s, struct error *e), void *arg, struct error *e) {
     struct waiting w = {.job = {.run = run_waiting, .done = end_waiting}, .run = run, .arg = arg};
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.wake, NULL);

@@ -39,8 +39,8 @@ void sessions_unreserve(struct sessions *ss);
 void sessions_write_reserved(struct sessions *ss, struct store_job *j);
 
 /* A job and a wait for it: for threads that may block (start, jobs). */
-tda_status sessions_run(struct sessions *ss, enum sessions_lane lane, tda_status (*run)(void *arg, struct store *s, struct error *e),
-                        void *arg, struct error *e);
+tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
+                        tda_status (*run)(void *arg, struct store *s, struct error *e), void *arg, struct error *e);
 
 /* One turn at a time in a session. `entry` is the caller's, until he leaves; id is borrowed. BUSY "session_busy". */
 struct session_entry {

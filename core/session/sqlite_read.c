@@ -81,10 +81,8 @@ static void take_turn(sqlite3_stmt *q, struct turn_row *r) {
 }
 
 static void take_usage(sqlite3_stmt *q, struct usage_row *r) {
-    *r = (struct usage_row){.user = column_str(q, 0),
-                            .day = sqlite3_column_int64(q, 1),
-                            .provider = column_str(q, 2),
-                            .model = column_str(q, 3)};
+    *r = (struct usage_row){
+        .user = column_str(q, 0), .day = sqlite3_column_int64(q, 1), .provider = column_str(q, 2), .model = column_str(q, 3)};
     r->sums.turns = column_u64(q, 4);
     take_sums(q, 5, &r->sums);
 }
@@ -162,8 +160,8 @@ static tda_status bind_list(sqlite3_stmt *q, const struct session_query *query, 
     return query->cursor.p ? bind_cursor(q, query, e) : TDA_OK;
 }
 
-static tda_status run_list(struct sqlite_store *s, sqlite3_stmt *q, const struct session_query *query, session_visit visit, void *arg,
-                           struct error *e) {
+static tda_status run_list(struct sqlite_store *s, sqlite3_stmt *q, const struct session_query *query, session_visit visit,
+                           void *arg, struct error *e) {
     struct buf cursor;
     struct session_row row;
     int code;
@@ -214,7 +212,8 @@ tda_status sqlite_get(struct store *base, tda_str id, session_visit visit, void 
     return TDA_E_NOT_FOUND;
 }
 
-static tda_status visit_turns(struct sqlite_store *s, sqlite3_stmt *q, turn_visit visit, void *arg, uint64_t *ret_n, struct error *e) {
+static tda_status visit_turns(struct sqlite_store *s, sqlite3_stmt *q, turn_visit visit, void *arg, uint64_t *ret_n,
+                              struct error *e) {
     struct turn_row row;
     int code;
     start_clock(s);

@@ -55,8 +55,7 @@ tda_status sqlite_begin(struct store *base, struct error *e) {
 tda_status sqlite_commit(struct store *base, struct error *e) {
     struct sqlite_store *s = store_of(base);
     /* A full disk may have ended the transaction in the middle; then nothing of it is kept. */
-    if (sqlite3_get_autocommit(s->writer))
-        return error_set(e, TDA_E_IO, "store_failed", "the session store took the group back");
+    if (sqlite3_get_autocommit(s->writer)) return error_set(e, TDA_E_IO, "store_failed", "the session store took the group back");
     if (!run(s, W_COMMIT)) return sqlite_failed(s->writer, "it was not stored", e);
     if (s->shrink && sqlite3_wal_checkpoint_v2(s->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
         s->shrink = false;
@@ -269,8 +268,8 @@ tda_status sqlite_retain(struct store *base, const struct retention *keep, struc
     sqlite3_bind_int64(s->write[W_RETAIN_KEYS], 1, keep->keys_before_ms);
     sqlite3_bind_int64(s->write[W_RETAIN_USAGE], 1, keep->usage_before_day);
     bool done = delete_rows(s, W_RETAIN_AGE, &r.sessions) &&
-                (!keep->keep_per_user || delete_rows(s, W_RETAIN_COUNT, &r.sessions)) &&
-                delete_rows(s, W_RETAIN_KEYS, &r.keys) && delete_rows(s, W_RETAIN_USAGE, &r.usage_days);
+                (!keep->keep_per_user || delete_rows(s, W_RETAIN_COUNT, &r.sessions)) && delete_rows(s, W_RETAIN_KEYS, &r.keys) &&
+                delete_rows(s, W_RETAIN_USAGE, &r.usage_days);
     statement_end(s->write[W_RETAIN_COUNT]);
     if (!done) return settle(s, sqlite_failed(s->writer, "old sessions were not removed", e));
     s->shrink = s->shrink || r.sessions;

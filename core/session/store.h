@@ -30,12 +30,12 @@ struct session_row {
 
 struct turn_row {
     tda_str session, user;
-    tda_str title;    /* on writing: for a session that has none yet */
-    uint64_t n;       /* on reading: from 1, without gaps */
+    tda_str title; /* on writing: for a session that has none yet */
+    uint64_t n;    /* on reading: from 1, without gaps */
     int64_t at_ms;
     tda_str provider, model, mcp_server, profile, stop; /* the labels of the snapshot that served it */
-    tda_str messages; /* JSON: what was asked, what was answered, and the tools between */
-    tda_str calls;    /* JSON: the usage of each model call */
+    tda_str messages;                                   /* JSON: what was asked, what was answered, and the tools between */
+    tda_str calls;                                      /* JSON: the usage of each model call */
     struct usage_sums usage;
     tda_str key; /* idempotency key, absent: none; the user's keys are unique */
     unsigned char digest[DIGEST_SIZE];
@@ -51,8 +51,8 @@ struct usage_row {
 enum session_sort { SORT_UPDATED, SORT_CREATED, SORT_TITLE }; /* newest first, newest first, by alphabet */
 
 struct session_query {
-    tda_str user;     /* absent: everybody's */
-    tda_str search;   /* absent: all; else what stands in title or messages, ASCII case does not matter */
+    tda_str user;   /* absent: everybody's */
+    tda_str search; /* absent: all; else what stands in title or messages, ASCII case does not matter */
     enum session_sort sort;
     uint64_t limit;
     tda_str cursor; /* of the row after which to go on; absent: from the beginning */

@@ -52,6 +52,7 @@ int cmd_ask(const struct options *o) {
     if (!question(o, &text)) return EXIT_FAILED;
     params_begin(&w, &params, o);
     jw_put_str(&w, "input", buf_str(&text));
+    if (o->session) jw_put_z(&w, "session", o->session);
     buf_fini(&text);
     return finish(o, "agent.run", &w);
 }

@@ -4,7 +4,22 @@
 
 #define OPT_ASK                                                                                                                    \
     "  -v, --verbose          say which provider, model, server and tools served it (on stderr)\n"                                 \
+    "      --session ID       go on in this session (tda sessions); ask only\n"                                                    \
     "      --idempotency-key KEY  the same key again gets the same answer, and does nothing twice\n"
+#define OPT_SESSIONS                                                                                                               \
+    "list (the default): the last used first\n"                                                                                    \
+    "      --search TEXT      only those whose title or messages hold it\n"                                                        \
+    "      --sort ORDER       updated, created or title\n"                                                                         \
+    "      --limit N          at most so many (default 50)\n"                                                                      \
+    "      --cursor CURSOR    go on where the last list ended\n"                                                                   \
+    "new: prints the id, for ask --session\n"                                                                                      \
+    "      --inherit          served by the present context, whatever configure does later\n"                                      \
+    "show prints what was said, export JSON lines: the session, then a line for each turn.\n"                                      \
+    "\nmore examples:\n"                                                                                                           \
+    "  s=$(tda --user alice sessions new \"Orders\")\n"                                                                            \
+    "  tda --user alice --session $s ask \"How many orders are there?\"\n"                                                         \
+    "  tda --user alice sessions show $s\n"                                                                                        \
+    "  tda --user alice sessions export $s > orders.jsonl\n"
 #define OPT_CONFIGURE                                                                                                              \
     "      --provider NAME    as `tda plugins` and the operator's configuration name them\n"                                       \
     "      --model ID\n"                                                                                                           \
@@ -31,6 +46,14 @@ const struct command commands[] = {
     {"call-tool", "TOOL [JSON|-]", "call one tool", "tda --user alice call-tool query '{\"sql\": \"SELECT 1\"}'", cmd_call_tool,
      NULL},
     {"call", "METHOD [JSON|-]", "any method, with params as JSON", "tda call host.info", cmd_call, NULL},
+    {"sessions", "[list | new [TITLE] | show ID | export ID | rename ID TITLE | delete ID]",
+     "conversations that the host remembers", "tda --user alice sessions list --search orders", cmd_sessions, OPT_SESSIONS},
+    {"usage", "", "the user's tokens by day, provider and model", "tda --user alice usage --days 7", cmd_usage,
+     "      --days N           the last so many UTC days (default 30)\n"},
+    {"user", "delete", "erase a user: context, credentials, sessions, usage", "tda --user alice user delete", cmd_user, NULL},
+    {"backup", "FILE", "copy all sessions and usage into a new file while the daemon works",
+     "tda backup /var/backups/tda-sessions.db", cmd_backup,
+     "To restore: stop the daemon, put the copy where sessions.path points, remove its -wal and -shm, start.\n"},
     {"jobs", "[run NAME]", "maintenance jobs; run one now", "tda jobs run context_cleanup", cmd_jobs, NULL},
     {"models", "[PROVIDER]", "models that the user's provider offers, or another one", "tda --user alice models", cmd_models, NULL},
     {"plugins", "[load NAME|FILE]", "plugins, loaded and refused; load one, or a new version of one", "tda plugins load openai",

@@ -31,6 +31,10 @@ int cmd_complete(const struct options *o) {
             if (commands[i].help) puts(commands[i].name);
     } else if (strcmp(c->name, "context") == 0) {
         puts("get\nset\nlist\ndelete");
+    } else if (strcmp(c->name, "sessions") == 0) {
+        puts("list\nnew\nshow\nexport\nrename\ndelete");
+    } else if (strcmp(c->name, "user") == 0) {
+        puts("delete");
     } else if (strcmp(c->name, "jobs") == 0) {
         puts("run");
     } else if (strcmp(c->name, "plugins") == 0) {

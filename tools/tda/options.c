@@ -33,6 +33,13 @@ static const struct option_row {
     {"field", 0, LIST, AT(fields), AT(n_fields), NULL},
     {"mcp-server", 0, TEXT, AT(mcp_server), 0, NULL},
     {"idempotency-key", 0, TEXT, AT(idempotency_key), 0, NULL},
+    {"session", 0, TEXT, AT(session), 0, NULL},
+    {"search", 0, TEXT, AT(search), 0, NULL},
+    {"sort", 0, TEXT, AT(sort), 0, NULL},
+    {"limit", 0, TEXT, AT(limit), 0, NULL},
+    {"cursor", 0, TEXT, AT(cursor), 0, NULL},
+    {"days", 0, TEXT, AT(days), 0, NULL},
+    {"inherit", 0, FLAG, AT(inherit), 0, NULL},
 #undef AT
 };
 

@@ -15,9 +15,10 @@ enum { REPEATED_MAX = 16, WORDS_MAX = 32 };
 /* What the command line says. Pointers into argv. */
 struct options {
     const char *socket, *user;
-    bool json, quiet, verbose, help, version;
+    bool json, quiet, verbose, help, version, inherit;
     int64_t timeout_s;
-    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key;
+    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session;
+    const char *search, *sort, *limit, *cursor, *days;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
     const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
@@ -90,6 +91,10 @@ int cmd_stats(const struct options *o);
 int cmd_ping(const struct options *o);
 int cmd_methods(const struct options *o);
 int cmd_info(const struct options *o);
+int cmd_sessions(const struct options *o);
+int cmd_usage(const struct options *o);
+int cmd_backup(const struct options *o);
+int cmd_user(const struct options *o);
 int cmd_complete(const struct options *o);
 int cmd_help(const struct options *o);
 

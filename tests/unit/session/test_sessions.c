@@ -1,0 +1,168 @@
+/* The threads between callers and a store: groups, bounds, one turn at a time; titles. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "memory_store.h"
+#include "session/sessions.h"
+
+TestSuite(sessions, .timeout = 60);
+
+static const struct store_limits limits = {.sessions_per_user = 1000, .turns_per_session = 1000};
+
+struct write_job {
+    struct store_job job;
+    struct session_row row;
+    char id[SESSION_ID_SIZE];
+    int runs;
+};
+
+static _Atomic int ended, failed;
+static _Atomic bool hold;
+
+static tda_status write_one(struct store_job *j, struct store *s) {
+    struct write_job *w = CONTAINER_OF(j, struct write_job, job);
+    while (atomic_load(&hold)) usleep(500);
+    w->runs++;
+    return s->ops->create(s, &w->row, &j->error);
+}
+
+static void on_done(struct store_job *j) {
+    if (j->status) atomic_fetch_add(&failed, 1);
+    atomic_fetch_add(&ended, 1);
+}
+
+static struct write_job *job(const char *user) {
+    struct write_job *w = calloc(1, sizeof *w);
+    session_id_new(w->id);
+    w->row = (struct session_row){.id = tda_str_of(w->id), .user = tda_str_of(user), .title = TDA_STR("")};
+    w->job.run = write_one;
+    w->job.done = on_done;
+    return w;
+}
+
+static struct sessions *start(struct store *store, uint64_t queue) {
+    struct sessions *ss = NULL;
+    hash_init();
+    ended = failed = 0;
+    cr_assert(sessions_new(store, queue, &ss) == TDA_OK);
+    return ss;
+}
+
+Test(sessions, a_full_queue_is_busy_and_a_reserved_place_is_kept) {
+    struct sessions *ss = start(memory_store_new(&limits), 3);
+    struct error e = {.retry_ms = -1};
+    struct write_job *jobs[5];
+    for (int i = 0; i < 5; i++) jobs[i] = job("u");
+    hold = true;
+    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[0]->job, &e) == TDA_OK);
+    struct sessions_stats st;
+    do sessions_stats(ss, &st);
+    while (st.queued); /* the writer has it */
+    cr_assert(sessions_reserve(ss, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[1]->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[2]->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[3]->job, &e) == TDA_E_BUSY);
+    cr_assert(e.retry_ms > 0);
+    cr_assert(sessions_reserve(ss, &e) == TDA_E_BUSY);
+    sessions_write_reserved(ss, &jobs[4]->job);
+    hold = false;
+    sessions_free(ss); /* does what is queued */
+    cr_assert_eq(ended, 4);
+    cr_assert_eq(failed, 0);
+    for (int i = 0; i < 5; i++) free(jobs[i]);
+}
+
+/* A store whose commits of more than one job fail: each is to be tried alone, and only the poisoned one to fail. */
+static struct store_ops flaky_ops;
+static const struct store_ops *real;
+static int in_group;
+static bool poisoned;
+
+static tda_status flaky_begin(struct store *s, struct error *e) {
+    in_group = 0;
+    poisoned = false;
+    return real->begin(s, e);
+}
+static tda_status flaky_create(struct store *s, const struct session_row *row, struct error *e) {
+    in_group++;
+    poisoned |= tda_str_eq(row->user, TDA_STR("poison"));
+    return real->create(s, row, e);
+}
+static tda_status flaky_commit(struct store *s, struct error *e) {
+    return poisoned ? error_set(e, TDA_E_IO, "store_full", "full") : real->commit(s, e);
+}
+
+static void count_one(void *arg, const struct session_row *row, tda_str cursor) {
+    (void)row, (void)cursor;
+    ++*(int *)arg;
+}
+static tda_status count_all(void *arg, struct store *s, struct error *e) {
+    struct session_query q = {.limit = 1000};
+    return s->ops->list(s, &q, count_one, arg, e);
+}
+
+Test(sessions, one_that_cannot_be_stored_takes_no_other_with_it) {
+    struct store *store = memory_store_new(&limits);
+    struct error e = {.retry_ms = -1};
+    real = store->ops;
+    flaky_ops = *real;
+    flaky_ops.begin = flaky_begin;
+    flaky_ops.create = flaky_create;
+    flaky_ops.commit = flaky_commit;
+    store->ops = &flaky_ops;
+    struct sessions *ss = start(store, 100);
+    struct write_job *jobs[20];
+    hold = true;
+    for (int i = 0; i < 20; i++) {
+        jobs[i] = job(i == 11 ? "poison" : "u");
+        cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[i]->job, &e) == TDA_OK);
+    }
+    hold = false;
+    while (ended < 20) usleep(500);
+    cr_assert_eq(failed, 1);
+    cr_assert(jobs[11]->job.status == TDA_E_IO);
+    cr_assert_str_eq(jobs[11]->job.error.kind, "store_full");
+    int n = 0;
+    cr_assert(sessions_run(ss, LANE_READ, count_all, &n, &e) == TDA_OK);
+    cr_assert_eq(n, 19);
+    struct sessions_stats st;
+    sessions_stats(ss, &st);
+    cr_assert(st.groups < 20, "many share a commit");
+    sessions_free(ss);
+    for (int i = 0; i < 20; i++) free(jobs[i]);
+}
+
+Test(sessions, one_turn_at_a_time) {
+    struct sessions *ss = start(memory_store_new(&limits), 10);
+    struct session_entry a, b, c;
+    struct error e = {.retry_ms = -1};
+    cr_assert(sessions_enter(ss, &a, TDA_STR("s-1"), &e) == TDA_OK);
+    cr_assert(sessions_enter(ss, &b, TDA_STR("s-1"), &e) == TDA_E_BUSY);
+    cr_assert(e.retry_ms > 0);
+    cr_assert(sessions_enter(ss, &c, TDA_STR("s-2"), &e) == TDA_OK);
+    sessions_leave(ss, &a);
+    cr_assert(sessions_enter(ss, &b, TDA_STR("s-1"), &e) == TDA_OK);
+    sessions_free(ss);
+}
+
+Test(sessions, titles) {
+    char out[TITLE_MAX + 1];
+    static const char *const rows[][2] = {
+        {"hello", "hello"},
+        {"  two\n\t words  ", "two words"},
+        {"", ""},
+        {"\n", ""},
+        {"012345678901234567890123456789012345678901234567890123456789",
+         "012345678901234567890123456789012345678901234567890123456789"},
+        {"012345678901234567890123456789012345678901234567890123456789x",
+         "012345678901234567890123456789012345678901234567890123456789..."},
+        {"01234567890123456789012345678901234567890123456789012345678\xc3\xa9z",
+         "01234567890123456789012345678901234567890123456789012345678\xc3\xa9..."},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        session_title_from(tda_str_of(rows[i][0]), out);
+        cr_expect_str_eq(out, rows[i][1]);
+    }
+}
