@@ -31,6 +31,28 @@ class Client(unittest.TestCase):
         self.assertEqual(r.returncode, code, f"{args}: {r.stdout}{r.stderr}")
         return r.stdout + r.stderr
 
+    def test_sessions_usage_and_backup(self):
+        self.tda("-u", "s", "configure", "--provider", "offline", "--model", "offline-1", "--mcp-server", "shop")
+        s = self.tda("-u", "s", "sessions", "new").strip()
+        self.assertIn("customers", self.tda("-u", "s", "--session", s, "ask", "Which tables are there?"))
+        self.assertRegex(self.tda("-u", "s", "sessions"), f"{s} .* 1 +Which tables are there")
+        self.assertEqual(self.tda("-u", "s", "sessions", "list", "--search", "nothing like it").count("\n"), 1)
+        said = self.tda("-u", "s", "sessions", "show", s)
+        self.assertRegex(said, r"user: Which tables are there\?\n  tool shop__list_tables \{.*\}\nassistant: .*customers")
+        self.assertEqual(self.tda("-u", "s", "sessions", "rename", s, "Tables"), "renamed\n")
+        lines = [json.loads(x) for x in self.tda("-u", "s", "sessions", "export", s).splitlines()]
+        self.assertEqual([(x["type"], x.get("title")) for x in lines], [("session", "Tables"), ("turn", None)])
+        self.assertRegex(self.tda("-u", "s", "usage", "--days", "1"), r"offline +offline-1 +1 +2 ")
+        self.assertIn("days must be", self.tda("-u", "s", "usage", "--days", "0", code=1))
+        copy = self.d.dir / "copy.db"
+        self.assertIn(str(copy), self.tda("backup", str(copy)))
+        self.assertIn("replaces nothing", self.tda("backup", str(copy), code=1))
+        self.assertEqual(self.tda("-u", "s", "sessions", "delete", s), "deleted\n")
+        self.assertIn("no such session", self.tda("-u", "s", "sessions", "show", s, code=1))
+        self.assertIn("sessions list | new", self.tda("-u", "s", "sessions", "shw", s, code=2))
+        self.assertEqual(self.tda("-u", "s", "user", "delete"), "erased\n")
+        self.assertIn("orders.jsonl", self.tda("help", "sessions"))
+
     def test_a_whole_session(self):
         self.assertIn("configured: provider offline", self.tda("--user", "a", "configure", "--provider", "offline", "--model", "offline-1", "--mcp-server", "shop"))
         self.assertIn("customers", self.tda("--user", "a", "ask", "Which tables are there?"))

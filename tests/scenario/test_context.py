@@ -144,11 +144,25 @@ class Shared(unittest.TestCase):
                 context = d.client.call("context.get")["context"]
                 self.assertEqual((context["model"], context["server_configs"], context["credentials"]), ("kept", {"s": {}}, []))
                 self.assertEqual(context["friendli_details"], {"endpoint_url": "https://e.example"})
-            for torn in ("", "{", '{"version": 9}'):
+            whole = path.read_text()
+            for torn in ("", "{", whole[:len(whole) // 2], '{"version": 1}', '{"version": 1, "fields": {"provider": 7}}'):
                 path.write_text(torn)
+                with Daemon(SHARED, env=env) as d:
+                    self.assertEqual(d.client.error("context.get").kind, "not_configured", torn)
+                    aside = d.client.call("host.info")["damaged_context_kept_as"]
+                    self.assertRegex(aside, r"context\.json\.damaged-\d{4}-")
+                    self.assertEqual(pathlib.Path(aside).read_text(), torn, "kept as it was")
+                    self.assertIn("damaged", d.text())
+                    d.client.call("context.set", fields={"provider": "offline", "model": "anew"})
+                    until(path.exists)
+                self.assertEqual(pathlib.Path(aside).read_text(), torn)
+            for later in ('{"version": 9}', '{"version": 2, "fields": {}}'):
+                path.write_text(later)
                 code, _, err = run_tdad("--set", f"listen=ipc://{folder}/s.sock", env={**env, "TDA_CONFIGURATION_PERSISTENCE": "true"})
                 self.assertEqual(code, 1)
                 self.assertIn(str(path), err)
+                self.assertIn("later version", err)
+                self.assertEqual(path.read_text(), later)
             path.unlink()
             with Daemon(PER_USER, env=env) as d:
                 d.client.call("context.set", user="a", fields={"model": "m"})
