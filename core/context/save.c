@@ -93,6 +93,8 @@ static tda_status apply(struct draft *d, void *arg, struct error *e) {
     char name[64];
     for (struct json v = json_first(json_get(*root, "fields")); json_type(v); v = json_next(v)) {
         const struct ctx_field *f = ctx_field_find(json_name(v));
+        if (f && json_type(v) != (f->kind == CTX_OBJECT ? TDA_JSON_OBJECT : TDA_JSON_STRING))
+            return error_set(e, TDA_E_INVALID, NULL, "%s is of the wrong type", f->name);
         tda_status s =
             f ? draft_set(d, f->key, f->kind == CTX_OBJECT ? json_raw(v) : json_str(v), e) : TDA_OK; /* of a later version */
         if (s) return s;

@@ -264,9 +264,20 @@ static void log_end(const struct request *q, const struct error *e) {
                   LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
 }
 
+/* Before the reply, so that who has read it is not refused any more. */
+static void alone_no_more(struct request *q) {
+    struct user_load *u = NULL;
+    if (!q->alone) return;
+    pthread_mutex_lock(&q->router->lock);
+    HASH_FIND(hh, q->router->users, q->user.p, q->user.n, u);
+    if (u && u->alone == q) u->alone = NULL;
+    pthread_mutex_unlock(&q->router->lock);
+}
+
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy;
+    alone_no_more(q);
     if (!e && q->loop && !q->work.meta.written) write_meta(q);
     if (!e) jw_end_object(&q->out);
     if (!e && q->result.status) {

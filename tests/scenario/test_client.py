@@ -38,7 +38,7 @@ class Client(unittest.TestCase):
         self.assertRegex(self.tda("-u", "s", "sessions"), f"{s} .* 1 +Which tables are there")
         self.assertEqual(self.tda("-u", "s", "sessions", "list", "--search", "nothing like it").count("\n"), 1)
         said = self.tda("-u", "s", "sessions", "show", s)
-        self.assertRegex(said, r"user: Which tables are there\?\n  tool shop__list_tables \{.*\}\nassistant: .*customers")
+        self.assertRegex(said, r"user: Which tables are there\?\n  tool list_tables \{.*\}\nassistant: [^\0]*customers")
         self.assertEqual(self.tda("-u", "s", "sessions", "rename", s, "Tables"), "renamed\n")
         lines = [json.loads(x) for x in self.tda("-u", "s", "sessions", "export", s).splitlines()]
         self.assertEqual([(x["type"], x.get("title")) for x in lines], [("session", "Tables"), ("turn", None)])

@@ -228,7 +228,7 @@ class Kept(unittest.TestCase):
         cycles, acknowledged, asked = int(os.environ.get("TDA_KILLS", "20")), {}, 0
         chance = random.Random()
         with Place() as place:
-            sessions = {}
+            sessions, wrong = {}, []
             for cycle in range(cycles):
                 d = place.daemon("log: {level: error}\n", TDA_LOOPS="2")
                 lock, clients = threading.Lock(), {}
@@ -239,12 +239,13 @@ class Kept(unittest.TestCase):
                     try:
                         c = clients[number] = d.connect()
                         offline(c, user)
+                        place_in = (user, cycle // 20)
                         with lock:
-                            s = sessions.get(user)
+                            s = sessions.get(place_in)
                         if s is None:
                             s = c.call("session.create", user=user)["session"]
                             with lock:
-                                sessions[user] = s
+                                sessions[place_in] = s
                                 acknowledged[s] = []
                         for i in range(100000):
                             word = f"turn-{cycle}-{i}"
@@ -253,6 +254,8 @@ class Kept(unittest.TestCase):
                             run(c, user, s, word, idempotency_key=f"{cycle}-{i}")
                             with lock:
                                 acknowledged[s].append(word)
+                    except RpcError as e:
+                        wrong.append(f"{e.kind}: {e}")
                     except (OSError, ConnectionError, TimeoutError):
                         pass
 
@@ -265,6 +268,7 @@ class Kept(unittest.TestCase):
                     t.join()
                 for c in clients.values():
                     c.close()
+                self.assertEqual(wrong, [])
                 self.assertEqual(place.sql("PRAGMA integrity_check"), [{"integrity_check": "ok"}])
                 self.assertEqual(place.sql("PRAGMA foreign_key_check"), [])
             self.assertGreater(sum(map(len, acknowledged.values())), cycles, "it was written meanwhile")
