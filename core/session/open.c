@@ -36,12 +36,20 @@ tda_status sessions_retain(struct sessions *ss, const struct config *c, char *no
                                    .keep_per_user = (uint64_t)c->retention_keep,
                                    .keys_before_ms = now - c->retention_keys / NS_PER_MS,
                                    .usage_before_day = (now - c->retention_usage / NS_PER_MS) / DAY_MS}};
-    tda_status s = sessions_run(ss, LANE_WRITE, retain, &r, &e);
+    struct removed all = {0};
+    tda_status s;
+    do {
+        s = sessions_run(ss, LANE_WRITE, retain, &r, &e);
+        if (s) break;
+        all.sessions += r.removed.sessions;
+        all.keys += r.removed.keys;
+        all.usage_days += r.removed.usage_days;
+    } while (r.removed.sessions >= RETAIN_STEP);
     if (s)
         snprintf(note, note_size, "%s", e.text);
     else
-        snprintf(note, note_size, "%llu sessions, %llu keys, %llu rows of usage removed", (unsigned long long)r.removed.sessions,
-                 (unsigned long long)r.removed.keys, (unsigned long long)r.removed.usage_days);
+        snprintf(note, note_size, "%llu sessions, %llu keys, %llu rows of usage removed", (unsigned long long)all.sessions,
+                 (unsigned long long)all.keys, (unsigned long long)all.usage_days);
     return s;
 }
 

@@ -31,9 +31,9 @@ const char *const write_sql[WRITE_STATEMENTS] = {
     [W_ERASE_SESSIONS] = "DELETE FROM sessions WHERE user=?1",
     [W_ERASE_KEYS] = "DELETE FROM keys WHERE user=?1",
     [W_ERASE_USAGE] = "DELETE FROM usage WHERE user=?1",
-    [W_RETAIN_AGE] = "DELETE FROM sessions WHERE updated_ms<?1",
+    [W_RETAIN_AGE] = "DELETE FROM sessions WHERE n IN (SELECT n FROM sessions WHERE updated_ms<?1 LIMIT ?2)",
     [W_RETAIN_COUNT] = "DELETE FROM sessions WHERE n IN (SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY user ORDER BY"
-                       " updated_ms DESC, n DESC) AS place FROM sessions) WHERE place>?1)",
+                       " updated_ms DESC, n DESC) AS place FROM sessions) WHERE place>?1 LIMIT ?2)",
     [W_RETAIN_KEYS] = "DELETE FROM keys WHERE at_ms<?1",
     [W_RETAIN_USAGE] = "DELETE FROM usage WHERE day<?1",
 };
@@ -264,7 +264,9 @@ tda_status sqlite_retain(struct store *base, const struct retention *keep, struc
     tda_status status = enter(s, e);
     if (status) return status;
     sqlite3_bind_int64(s->write[W_RETAIN_AGE], 1, keep->sessions_before_ms);
+    sqlite3_bind_int(s->write[W_RETAIN_AGE], 2, RETAIN_STEP);
     bind_u64(s->write[W_RETAIN_COUNT], 1, keep->keep_per_user);
+    sqlite3_bind_int(s->write[W_RETAIN_COUNT], 2, RETAIN_STEP);
     sqlite3_bind_int64(s->write[W_RETAIN_KEYS], 1, keep->keys_before_ms);
     sqlite3_bind_int64(s->write[W_RETAIN_USAGE], 1, keep->usage_before_day);
     bool done = delete_rows(s, W_RETAIN_AGE, &r.sessions) &&

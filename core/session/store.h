@@ -58,7 +58,9 @@ struct session_query {
     tda_str cursor; /* of the row after which to go on; absent: from the beginning */
 };
 
-/* Absent members (0, INT64_MIN) remove nothing. */
+/* Absent members (0, INT64_MIN) remove nothing. Each rule takes at most RETAIN_STEP sessions at once, so that writers wait for no
+ * long one: again while it does. */
+enum { RETAIN_STEP = 500 };
 struct retention {
     int64_t sessions_before_ms; /* sessions not used since */
     uint64_t keep_per_user;     /* of each user the most recently used */
