@@ -86,15 +86,25 @@ static void on_done(struct work *w, const struct error *e) {
     w->done(w, e);
 }
 
+static void refuse(struct work *w, tda_status status, const char *kind, const char *text) {
+    struct error e = {.retry_ms = -1};
+    error_set(&e, status, kind, "%s", text);
+    w->done(w, &e);
+}
+
 static void run(struct work *w, void (*turn)(struct work *w)) {
     struct error e = {.retry_ms = -1};
     struct account *a = arena_alloc(w->arena, sizeof *a);
-    if (!w->snapshot)
-        error_set(&e, TDA_E_NOT_FOUND, "not_configured", "this user is not configured");
-    else if (!a)
-        error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-    if (a) *a = (struct account){.work = w, .run = turn, .done = w->done};
-    if (e.status || account_begin(a, &e)) {
+    if (!a) {
+        refuse(w, TDA_E_NOMEM, "out_of_memory", "out of memory");
+        return;
+    }
+    if (!w->snapshot) {
+        refuse(w, TDA_E_NOT_FOUND, "not_configured", "this user is not configured");
+        return;
+    }
+    *a = (struct account){.work = w, .done = w->done};
+    if (account_begin(a, &e)) {
         w->done(w, &e);
         return;
     }

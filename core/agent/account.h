@@ -10,7 +10,6 @@ void turn_run(struct work *w);
 /* One turn or call with its account; lives in the work's arena. */
 struct account {
     struct work *work;
-    void (*run)(struct work *w);
     void (*done)(struct work *w, const struct error *e); /* the caller's, while ours stands in its place */
     bool reserved;                                       /* a place in the writer's queue */
 };

@@ -9,7 +9,8 @@ enum { USERS_MAX = 1 << 20 };
 
 struct user_account {
     UT_hash_handle hh;
-    int64_t next_ns; /* when a minute's worth of requests is there again, but for one interval (GCRA) */
+    struct user_account *next; /* of those that are being freed */
+    int64_t next_ns;           /* when a minute's worth of requests is there again, but for one interval (GCRA) */
     int64_t day;
     uint64_t tokens; /* of that day */
     uint64_t tasks;
@@ -35,26 +36,36 @@ static bool at_rest(const struct user_account *u, int64_t now, int64_t today) {
     return u->tasks == 0 && u->next_ns <= now && (u->day != today || u->tokens == 0);
 }
 
+static void free_all(struct user_account *u) {
+    while (u) {
+        struct user_account *next = u->next;
+        free(u);
+        u = next;
+    }
+}
+
 static uint64_t clean_locked(struct limits *l) {
-    struct user_account *u, *next;
+    struct user_account *next = NULL, *gone = NULL;
     int64_t now = clock_now_ns(), today = clock_wall_ms() / DAY_MS;
     uint64_t n = 0;
-    HASH_ITER(hh, l->users, u, next) {
+    for (struct user_account *u = l->users; u; u = next) {
+        next = u->hh.next;
         if (!at_rest(u, now, today)) continue;
         HASH_DEL(l->users, u);
-        free(u);
+        u->next = gone;
+        gone = u;
         n++;
     }
+    free_all(gone);
     return n;
 }
 
 void limits_free(struct limits *l) {
-    struct user_account *u, *next;
     if (!l) return;
-    HASH_ITER(hh, l->users, u, next) {
-        HASH_DEL(l->users, u);
-        free(u);
-    }
+    for (struct user_account *u = l->users; u; u = u->hh.next) u->next = u->hh.next;
+    struct user_account *all = l->users;
+    HASH_CLEAR(hh, l->users);
+    free_all(all);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }

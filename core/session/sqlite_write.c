@@ -17,23 +17,23 @@ const char *const write_sql[WRITE_STATEMENTS] = {
     [W_COUNT_SESSIONS] = "SELECT count(*) FROM sessions WHERE user=?1",
     [W_CREATE] = "INSERT INTO sessions(id, user, title, context, created_ms, updated_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?5)",
     [W_FIND] = "SELECT n, turns FROM sessions WHERE id=?1 AND user=?2",
-    [W_APPEND] = "INSERT INTO turns(session, turn, at_ms, provider, model, mcp_server, profile, stop, each_call, messages, " SUMS
-                 ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    [W_TOUCH] = "UPDATE sessions SET turns=?2, updated_ms=max(updated_ms, ?3), title=CASE title WHEN '' THEN ifnull(?4, '') ELSE "
-                "title END, calls=calls+?5, unknown=unknown+?6, input=input+?7, output=output+?8, cache_read=cache_read+?9,"
-                " cache_write=cache_write+?10, reasoning=reasoning+?11 WHERE n=?1",
+    [W_APPEND] = ("INSERT INTO turns(session, turn, at_ms, provider, model, mcp_server, profile, stop, each_call, messages, " SUMS
+                  ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"),
+    [W_TOUCH] = ("UPDATE sessions SET turns=?2, updated_ms=max(updated_ms, ?3), title=CASE title WHEN '' THEN ifnull(?4, '') ELSE "
+                 "title END, calls=calls+?5, unknown=unknown+?6, input=input+?7, output=output+?8, cache_read=cache_read+?9,"
+                 " cache_write=cache_write+?10, reasoning=reasoning+?11 WHERE n=?1"),
     [W_KEY] = "INSERT INTO keys(user, key, turn, at_ms, digest, reply) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    [W_USAGE] = "INSERT INTO usage(user, day, provider, model, turns, " SUMS
-                ") VALUES(?1, ?2, ifnull(?3, ''), ifnull(?4, ''), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
-                " ON CONFLICT DO UPDATE SET turns=turns+excluded.turns, " ADD_SUMS("excluded."),
+    [W_USAGE] = ("INSERT INTO usage(user, day, provider, model, turns, " SUMS
+                 ") VALUES(?1, ?2, ifnull(?3, ''), ifnull(?4, ''), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                 " ON CONFLICT DO UPDATE SET turns=turns+excluded.turns, " ADD_SUMS("excluded.")),
     [W_RENAME] = "UPDATE sessions SET title=?3 WHERE id=?1 AND user=?2",
     [W_REMOVE] = "DELETE FROM sessions WHERE id=?1 AND user=?2",
     [W_ERASE_SESSIONS] = "DELETE FROM sessions WHERE user=?1",
     [W_ERASE_KEYS] = "DELETE FROM keys WHERE user=?1",
     [W_ERASE_USAGE] = "DELETE FROM usage WHERE user=?1",
     [W_RETAIN_AGE] = "DELETE FROM sessions WHERE n IN (SELECT n FROM sessions WHERE updated_ms<?1 LIMIT ?2)",
-    [W_RETAIN_COUNT] = "DELETE FROM sessions WHERE n IN (SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY user ORDER BY"
-                       " updated_ms DESC, n DESC) AS place FROM sessions) WHERE place>?1 LIMIT ?2)",
+    [W_RETAIN_COUNT] = ("DELETE FROM sessions WHERE n IN (SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY user ORDER BY"
+                        " updated_ms DESC, n DESC) AS place FROM sessions) WHERE place>?1 LIMIT ?2)"),
     [W_RETAIN_KEYS] = "DELETE FROM keys WHERE at_ms<?1",
     [W_RETAIN_USAGE] = "DELETE FROM usage WHERE day<?1",
 };

@@ -41,7 +41,7 @@ Test(message_write, what_is_written_reads_back) {
     arena_init(&a, 1 << 20);
     buf_init(&once, 1 << 16);
     buf_init(&twice, 1 << 16);
-    struct history h = read_back(&a, TDA_STR(conversation), TDA_STR("P/M"), &first);
+    struct history h = read_back(&a, tda_str_of(conversation), TDA_STR("P/M"), &first);
     write_all(&h, &once);
     struct history again = read_back(&a, buf_str(&once), TDA_STR("P/M"), &second);
     write_all(&again, &twice);
