@@ -3,12 +3,6 @@
 
 #include "base/clock.h"
 
-struct usage_job {
-    struct store_job job;
-    struct usage_row row;
-    char text[]; /* user, provider, model */
-};
-
 tda_status account_begin(struct account *a, struct error *e) {
     struct agent *agent = a->work->agent;
     tda_status s = agent->limits ? limits_begin(agent->limits, a->work->user, e) : TDA_OK;
@@ -42,39 +36,19 @@ void account_count(struct account *a, const struct usage_sums *sums) {
     if (agent->limits) limits_tokens(agent->limits, a->work->user, clock_wall_ms() / DAY_MS, sums->input + sums->output);
 }
 
-static tda_status store_usage(struct store_job *j, struct store *s) {
-    return s->ops->add_usage(s, &CONTAINER_OF(j, struct usage_job, job)->row, &j->error);
-}
-
-static void usage_stored(struct store_job *j) {
-    free(CONTAINER_OF(j, struct usage_job, job));
-}
-
-static tda_str keep(char **at, tda_str s) {
-    tda_str kept = {*at, s.n};
-    if (s.n) memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return kept;
-}
-
 void account_store_usage(struct account *a, const struct usage_sums *sums) {
     const struct work *w = a->work;
     if (!a->reserved) return;
     a->reserved = false;
-    tda_str provider = w->snapshot ? snapshot_get(w->snapshot, TDA_CTX_PROVIDER) : TDA_STR("");
-    tda_str model = w->snapshot ? snapshot_get(w->snapshot, TDA_CTX_MODEL) : TDA_STR("");
-    struct usage_job *j = sums->calls ? calloc(1, sizeof *j + w->user.n + provider.n + model.n + 1) : NULL;
-    if (!j) {
-        sessions_unreserve(w->agent->sessions);
-        return;
+    struct usage_row row = {.user = w->user, .day = clock_wall_ms() / DAY_MS, .sums = *sums};
+    if (w->snapshot) {
+        row.provider = snapshot_get(w->snapshot, TDA_CTX_PROVIDER);
+        row.model = snapshot_get(w->snapshot, TDA_CTX_MODEL);
     }
-    char *at = j->text;
-    j->row = (struct usage_row){.user = keep(&at, w->user), .day = clock_wall_ms() / DAY_MS, .sums = *sums};
-    j->row.provider = keep(&at, provider);
-    j->row.model = keep(&at, model);
-    j->job.run = store_usage;
-    j->job.done = usage_stored;
-    sessions_write_reserved(w->agent->sessions, &j->job);
+    if (sums->calls)
+        sessions_add_usage(w->agent->sessions, &row);
+    else
+        sessions_unreserve(w->agent->sessions);
 }
 
 static void on_done(struct work *w, const struct error *e) {

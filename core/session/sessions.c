@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "session/ledger.h"
 
 enum { GROUP_MAX = 256 };
 
@@ -22,6 +23,7 @@ struct lane {
 struct sessions {
     struct store *store;
     struct lane lanes[LANES];
+    struct ledger *ledger;
     pthread_mutex_t lock; /* of `entries` */
     struct session_entry *entries;
     _Atomic uint64_t groups, written, failed, refused, reads;
@@ -142,7 +144,8 @@ tda_status sessions_new(struct store *store, uint64_t queue, struct sessions **r
         l->started = pthread_create(&l->thread, NULL, lane_main, l) == 0;
         if (l->started) pthread_setname_np(l->thread, names[i]);
     }
-    if (ss->lanes[LANE_WRITE].started && ss->lanes[LANE_READ].started && ss->lanes[LANE_ASIDE].started) {
+    if (ledger_new(&ss->ledger) == TDA_OK && ss->lanes[LANE_WRITE].started && ss->lanes[LANE_READ].started &&
+        ss->lanes[LANE_ASIDE].started) {
         *ret = ss;
         return TDA_OK;
     }
@@ -164,6 +167,7 @@ void sessions_free(struct sessions *ss) {
     }
     pthread_mutex_destroy(&ss->lock);
     ss->store->ops->close(ss->store);
+    ledger_free(ss->ledger);
     free(ss);
 }
 
@@ -216,6 +220,14 @@ void sessions_write_reserved(struct sessions *ss, struct store_job *j) {
     l->reserved--;
     push_locked(l, j);
     pthread_mutex_unlock(&l->lock);
+}
+
+void sessions_add_usage(struct sessions *ss, const struct usage_row *row) {
+    struct store_job *j = ledger_add(ss->ledger, row);
+    if (j)
+        sessions_write_reserved(ss, j);
+    else
+        sessions_unreserve(ss);
 }
 
 /* ---- waiting ---- */

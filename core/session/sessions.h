@@ -38,6 +38,9 @@ tda_status sessions_reserve(struct sessions *ss, struct error *e); /* BUSY; a pl
 void sessions_unreserve(struct sessions *ss);
 void sessions_write_reserved(struct sessions *ss, struct store_job *j);
 
+/* A turn that no session keeps: its usage, in the reserved place; nobody waits for it. */
+void sessions_add_usage(struct sessions *ss, const struct usage_row *row);
+
 /* A job and a wait for it: for threads that may block (start, jobs). */
 tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
                         tda_status (*run)(void *arg, struct store *s, struct error *e), void *arg, struct error *e);

@@ -18,10 +18,10 @@ const char *const read_sql[READ_STATEMENTS] = {
     [R_TURNS] = TURN " WHERE s.id=?1 AND t.turn>?2 ORDER BY t.turn",
     [R_TURNS_BACK] = TURN " WHERE s.id=?1 AND t.turn>?2 ORDER BY t.turn DESC",
     [R_KEYED] = TURN " WHERE k.user=?1 AND k.key=?2",
-    [R_USAGE] = "SELECT user, day, provider, model, turns, " SUMS("") " FROM usage WHERE user=?1 AND day>=?2"
-                                                                      " ORDER BY day, provider, model",
-    [R_DAY] = "SELECT user, day, NULL, NULL, sum(turns), sum(calls), sum(unknown), sum(input), sum(output), sum(cache_read),"
-              " sum(cache_write), sum(reasoning) FROM usage WHERE day=?1 GROUP BY user",
+    [R_USAGE] = ("SELECT user, day, provider, model, turns, " SUMS("") " FROM usage WHERE user=?1 AND day>=?2"
+                                                                       " ORDER BY day, provider, model"),
+    [R_DAY] = ("SELECT user, day, NULL, NULL, sum(turns), sum(calls), sum(unknown), sum(input), sum(output), sum(cache_read),"
+               " sum(cache_write), sum(reasoning) FROM usage WHERE day=?1 GROUP BY user"),
 };
 
 /* ---- a reading has its time ---- */

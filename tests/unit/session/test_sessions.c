@@ -134,6 +134,40 @@ Test(sessions, one_that_cannot_be_stored_takes_no_other_with_it) {
     for (int i = 0; i < 20; i++) free(jobs[i]);
 }
 
+static void see_usage(void *arg, const struct usage_row *row) {
+    uint64_t *got = arg;
+    got[0]++;
+    got[1] += row->sums.input;
+    got[2] += row->sums.turns;
+}
+static tda_status read_usage(void *arg, struct store *s, struct error *e) {
+    return s->ops->usage(s, TDA_STR("u"), 0, see_usage, arg, e);
+}
+
+Test(sessions, usage_that_waits_is_added_up) {
+    struct sessions *ss = start(memory_store_new(&limits), 4);
+    struct error e = {.retry_ms = -1};
+    struct write_job *first = job("u");
+    struct usage_row row = {
+        .user = TDA_STR("u"), .provider = TDA_STR("P"), .model = TDA_STR("M"), .day = 9, .sums = {.turns = 1, .input = 3}};
+    hold = true;
+    cr_assert(sessions_submit(ss, LANE_WRITE, &first->job, &e) == TDA_OK);
+    for (int i = 0; i < 1000; i++) {
+        row.model = i % 2 ? TDA_STR("M") : TDA_STR("N");
+        cr_assert(sessions_reserve(ss, &e) == TDA_OK, "%d", i);
+        sessions_add_usage(ss, &row);
+    }
+    hold = false;
+    uint64_t got[3] = {0};
+    while (got[2] < 1000) {
+        memset(got, 0, sizeof got);
+        cr_assert(sessions_run(ss, LANE_READ, read_usage, got, &e) == TDA_OK);
+    }
+    cr_assert(got[0] == 2 && got[1] == 3000 && got[2] == 1000);
+    sessions_free(ss);
+    free(first);
+}
+
 Test(sessions, one_turn_at_a_time) {
     struct sessions *ss = start(memory_store_new(&limits), 10);
     struct session_entry a, b, c;
