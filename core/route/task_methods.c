@@ -17,7 +17,7 @@ static tda_status method_param(struct request *q, const struct method **ret, str
     if (!m->start || (m->flags & METHOD_OF_TASK)) {
         error_set(e, TDA_E_INVALID, "invalid_param", "%s is no method to submit: call it", m->name);
         error_field(e, "method");
-        error_hint(e, "what takes long is submitted: agent.run, chat.complete, configure, tools.list, tools.call");
+        error_hint(e, "what takes long is submitted: agent.run, chat.complete, configure, models.list, tools.list, tools.call");
         return TDA_E_INVALID;
     }
     *ret = m;
