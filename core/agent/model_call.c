@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "agent/events.h"
-#include "agent/limits.h"
+#include "agent/turn_limits.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"

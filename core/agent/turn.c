@@ -7,12 +7,12 @@
 #include <stdio.h>
 
 #include "agent/events.h"
-#include "agent/limits.h"
 #include "agent/message.h"
 #include "agent/model_call.h"
 #include "agent/tool_names.h"
 #include "agent/toolbox.h"
 #include "agent/trim.h"
+#include "agent/turn_limits.h"
 
 enum { TOOL_CALLS_MAX = 64, STEPS_LOG_MAX = 1 << 20, ANSWER_SHARE = 8 };
 
@@ -221,7 +221,7 @@ static void on_model_done(struct model_call *m, const struct error *e) {
         turn_fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
         return;
     }
-    const char *limit = limits_reached(&t->limits, t->step, &t->work->meta);
+    const char *limit = turn_limits_reached(&t->limits, t->step, &t->work->meta);
     if (limit) {
         turn_succeed(t, limit);
         return;
@@ -363,7 +363,7 @@ static void begin(struct work *w, bool with_tools) {
     w->cancel = turn_cancel;
     event_start(w);
     tda_status s = history_from_params(&t->history, w->params, &e);
-    if (!s) s = limits_from_params(&t->limits, w, &e);
+    if (!s) s = turn_limits_from_params(&t->limits, w, &e);
     if (!s) s = request_from_params(&t->request, w->params, w->arena, &e);
     if (!s && !with_tools) s = tools_from_params(t, &e);
     bool waits = with_tools && toolbox_wanted(w);

@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 
-#include "agent/limits.h"
 #include "agent/trim.h"
+#include "agent/turn_limits.h"
 #include "base/clock.h"
 
 TestSuite(trim, .timeout = 20);
@@ -127,7 +127,7 @@ Test(limits, the_first_that_is_reached_is_named) {
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct work_meta m = {.tokens = rows[i].tokens, .cost = rows[i].cost};
-        const char *got = limits_reached(&rows[i].limits, rows[i].steps, &m);
+        const char *got = turn_limits_reached(&rows[i].limits, rows[i].steps, &m);
         cr_assert(rows[i].reached ? got && strcmp(got, rows[i].reached) == 0 : !got, "row %zu: %s", i, got ? got : "none");
     }
 }

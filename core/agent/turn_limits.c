@@ -1,4 +1,4 @@
-#include "agent/limits.h"
+#include "agent/turn_limits.h"
 
 #include <stdio.h>
 
@@ -43,7 +43,7 @@ static tda_status amount(const struct work *w, double *limit, struct error *e) {
     return TDA_OK;
 }
 
-tda_status limits_from_params(struct turn_limits *l, const struct work *w, struct error *e) {
+tda_status turn_limits_from_params(struct turn_limits *l, const struct work *w, struct error *e) {
     const struct config *c = w->agent->config;
     *l = (struct turn_limits){.steps = c->calls_max_steps, .tokens = c->calls_max_turn_tokens, .cost = c->calls_max_cost};
     tda_status s = whole(w, "max_steps", &l->steps, e);
@@ -55,7 +55,7 @@ static uint64_t known(uint64_t tokens) {
     return tokens == TDA_UNKNOWN ? 0 : tokens;
 }
 
-const char *limits_reached(const struct turn_limits *l, uint32_t steps, const struct work_meta *m) {
+const char *turn_limits_reached(const struct turn_limits *l, uint32_t steps, const struct work_meta *m) {
     if (steps >= (uint64_t)l->steps) return "step_limit";
     if (l->tokens && m->tokens >= (uint64_t)l->tokens) return "token_limit";
     if (l->cost > 0 && m->cost >= l->cost) return "cost_limit";
