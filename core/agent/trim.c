@@ -21,10 +21,10 @@ int64_t message_tokens(const struct tda_msg *m) {
     return n;
 }
 
-int64_t history_tokens(const struct history *h) {
-    int64_t n = 0;
-    for (uint32_t i = 0; i < h->n; i++) n += message_tokens(h->msgs[i]);
-    return n;
+int64_t messages_tokens(const struct tda_msg *const *msgs, uint32_t n) {
+    int64_t tokens = 0;
+    for (uint32_t i = 0; i < n; i++) tokens += message_tokens(msgs[i]);
+    return tokens;
 }
 
 int64_t tools_tokens(const struct tda_request *r) {
@@ -73,16 +73,16 @@ static bool next_piece(const struct history *h, uint32_t question, uint32_t at, 
     return older_turn || at < h->n;
 }
 
-uint32_t history_trim(struct history *h, int64_t budget) {
-    int64_t tokens = history_tokens(h);
-    uint32_t from, to = 0, kept = 0, question = last_turn(h), n = h->n;
-    while (tokens > budget && question < n && next_piece(h, question, to, &from, &to))
+uint32_t history_trim(const struct history *h, int64_t budget, const struct tda_msg **out) {
+    int64_t tokens = messages_tokens(h->msgs, h->n);
+    uint32_t from, to = 0, kept = 0, question = last_turn(h);
+    memcpy(out, h->msgs, h->n * sizeof *out);
+    while (tokens > budget && question < h->n && next_piece(h, question, to, &from, &to))
         for (uint32_t i = from; i < to; i++) {
             tokens -= message_tokens(h->msgs[i]);
-            h->msgs[i] = NULL;
+            out[i] = NULL;
         }
-    for (uint32_t i = 0; i < n; i++)
-        if (h->msgs[i]) h->msgs[kept++] = h->msgs[i];
-    h->n = kept;
-    return n - kept;
+    for (uint32_t i = 0; i < h->n; i++)
+        if (out[i]) out[kept++] = out[i];
+    return kept;
 }

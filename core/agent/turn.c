@@ -28,8 +28,10 @@ struct turn {
     uint32_t n_calls, pending;
     uint32_t step;
     struct turn_limits limits;
-    uint32_t left_out;   /* messages, so that the rest fits into the model's context */
-    bool shortened;      /* the model said that it was too much: once is enough */
+    const struct tda_msg **sent; /* of the history, what fits into the model's context */
+    uint32_t n_sent, cap_sent;
+    uint32_t left_out;
+    int64_t budget;      /* tokens; set when the model said that it was too much: once is enough */
     struct buf log_text; /* the steps, for the reply */
     struct jw log;
 };
@@ -67,7 +69,7 @@ static void turn_succeed(struct turn *t, const char *stop) {
 }
 
 static void ask_model(struct turn *t);
-static void ask_again(struct turn *t);
+static void start_call(struct turn *t);
 
 /* ---- tools of one step ---- */
 
@@ -177,31 +179,38 @@ static bool wants_tools(const struct turn *t) {
     return t->with_tools && t->box_open && answer_tool_uses(&t->model.answer) > 0;
 }
 
-static void shorten(struct turn *t, int64_t budget) {
-    uint32_t n = history_trim(&t->history, budget);
-    if (!n) return;
-    t->left_out += n;
-    event_warning(t->work, "the %u oldest messages are left out, so that the rest fits into the model's context", n);
-}
-
-/* What the conversation may take, where that is known: the answer needs room too. */
-static void fit_context(struct turn *t) {
+/* Tokens that the conversation may take, where that is known: the answer needs room too. INT64_MAX: any number. */
+static int64_t token_budget(const struct turn *t) {
     const struct work *w = t->work;
     int64_t context = config_model_context(w->agent->config, snapshot_get(w->snapshot, TDA_CTX_PROVIDER), t->request.model);
     int64_t answer = context / ANSWER_SHARE;
-    if (context <= 0) return;
     if ((t->request.set & TDA_SET_MAX_TOKENS) && t->request.max_tokens < (uint64_t)context) answer = (int64_t)t->request.max_tokens;
-    shorten(t, context - answer - tools_tokens(&t->request));
+    int64_t budget = context > 0 ? context - answer - tools_tokens(&t->request) : INT64_MAX;
+    return t->budget && t->budget < budget ? t->budget : budget;
+}
+
+static tda_status choose_sent(struct turn *t) {
+    const struct history *h = &t->history;
+    if (h->n > t->cap_sent) {
+        t->cap_sent = h->cap;
+        t->sent = arena_alloc(t->work->arena, t->cap_sent * sizeof *t->sent);
+        if (!t->sent) return TDA_E_NOMEM;
+    }
+    t->n_sent = history_trim(h, token_budget(t), t->sent);
+    uint32_t out = h->n - t->n_sent;
+    if (out > t->left_out)
+        event_warning(t->work, "the %u oldest messages are left out, so that the rest fits into the model's context", out);
+    t->left_out = out;
+    return TDA_OK;
 }
 
 /* The model knows best what it takes: half of it, once. */
 static bool ask_for_less(struct turn *t, const struct model_call *m) {
-    uint32_t before = t->history.n;
-    if (m->cls != TDA_C_CONTEXT_FULL || m->heard || t->cancelled || t->shortened) return false;
-    t->shortened = true;
-    shorten(t, history_tokens(&t->history) / 2);
-    if (t->history.n == before) return false;
-    ask_again(t);
+    uint32_t before = t->n_sent;
+    if (m->cls != TDA_C_CONTEXT_FULL || m->heard || t->cancelled || t->budget) return false;
+    t->budget = messages_tokens(t->sent, t->n_sent) / 2 + 1;
+    if (choose_sent(t) || t->n_sent == before) return false;
+    start_call(t);
     return true;
 }
 
@@ -235,14 +244,16 @@ static void on_model_done(struct model_call *m, const struct error *e) {
 
 static void ask_model(struct turn *t) {
     t->step++;
-    fit_context(t);
-    ask_again(t);
+    if (choose_sent(t))
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the turn needs more memory than one request may have");
+    else
+        start_call(t);
 }
 
-static void ask_again(struct turn *t) {
+static void start_call(struct turn *t) {
     model_call_fini(&t->model);
-    t->request.msgs = t->history.msgs;
-    t->request.n_msgs = t->history.n;
+    t->request.msgs = t->sent;
+    t->request.n_msgs = t->n_sent;
     t->model = (struct model_call){.work = t->work, .request = t->request, .done = on_model_done};
     t->model_running = true;
     model_call_start(&t->model);
