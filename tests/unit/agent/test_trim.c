@@ -5,7 +5,7 @@
 #include "base/clock.h"
 
 TestSuite(trim, .timeout = 20);
-TestSuite(limits, .timeout = 20);
+TestSuite(turn_limits, .timeout = 20);
 
 /* ---- a conversation in one letter each: s system, u user, a assistant, c assistant with a call, r its result ---- */
 
@@ -115,7 +115,7 @@ Test(trim, pairs_are_whole_whatever_is_cut) {
 
 /* ---- limits ---- */
 
-Test(limits, the_first_that_is_reached_is_named) {
+Test(turn_limits, the_first_that_is_reached_is_named) {
     static const struct {
         struct turn_limits limits;
         uint32_t steps;
@@ -134,7 +134,7 @@ Test(limits, the_first_that_is_reached_is_named) {
     }
 }
 
-Test(limits, cost_is_by_the_million_and_cached_tokens_have_their_own_price) {
+Test(turn_limits, cost_is_by_the_million_and_cached_tokens_have_their_own_price) {
     static const struct config_model price = {.input = 2, .output = 10, .cache_read = 0.5};
     double cost = -1;
     struct tda_usage u = {sizeof u, 0, 1000000, 100000, 400000, 0, 0};
@@ -147,7 +147,7 @@ Test(limits, cost_is_by_the_million_and_cached_tokens_have_their_own_price) {
     cr_assert_not(usage_cost(&price, &u, &cost), "unknown is not zero");
 }
 
-Test(limits, a_models_own_entry_counts_before_its_providers) {
+Test(turn_limits, a_models_own_entry_counts_before_its_providers) {
     struct config_model models[] = {{.name = (char *)"Ollama", .context = 8000, .has_price = true, .input = 1},
                                     {.name = (char *)"OpenAI/gpt-5", .context = 400000},
                                     {.name = (char *)"ollama/big/one", .context = 32000}};
