@@ -41,6 +41,10 @@ struct work_meta {
     bool has_usage;
     struct call_usage *calls, *last_call; /* each model call that ended well, in order; in the arena */
     bool written;                         /* the operation has put a meta of its own into the result */
+    uint64_t tokens;                      /* input and output, as far as known: what a limit counts */
+    double cost;                          /* likewise, by the operator's prices */
+    bool has_cost;                        /* there is a price */
+    bool cost_unknown;                    /* a call did not say what it used */
     int64_t upstream_ns;                  /* time spent waiting for models and tools */
 };
 
@@ -64,9 +68,14 @@ struct work {
     bool records;
     const struct tda_msg *const *record;
     uint32_t n_record;
+    /* What happens, as JSON objects (agent/events.h); NULL: nobody listens. */
+    void (*event)(struct work *w, tda_str json);
 
     struct work_meta meta;
     void (*cancel)(struct work *w); /* set by the operation while it can be cancelled */
+    /* Set by an operation that has asked the user something with an event `ask {request, ...}`: his answer to that request. Not
+     * found: it asked no such thing. */
+    tda_status (*respond)(struct work *w, tda_str request, struct json answer, struct error *e);
     void *operation;
     void *account; /* account.c's */
 };
@@ -82,6 +91,7 @@ void agent_cancel(struct work *w);     /* harmless after done */
 /* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */
 tda_status error_from_result(struct error *e, const struct tda_result *result, const char *who);
 bool class_is_retryable(uint32_t cls);
+const char *class_kind(uint32_t cls); /* "rate_limited" */
 
 /* The call_spec that every call of this work starts from. */
 struct call_spec work_call_spec(struct work *w, int64_t deadline_ns);

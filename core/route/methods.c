@@ -34,6 +34,8 @@ static const struct param run_params[] = {
     CONVERSATION,
     {"max_steps", PARAM_NUMBER, false, "model calls at most; calls.max_steps is the bound"},
     {"session", PARAM_TEXT, false, "id of a session: it gives the history, and keeps this turn before the reply goes out"},
+    {"max_turn_tokens", PARAM_NUMBER, false, "tokens of the whole turn after which no tool is called any more"},
+    {"max_cost", PARAM_NUMBER, false, "likewise its cost, where the operator gives prices"},
     {NULL, 0, false, NULL},
 };
 static const struct param get_params[] = {{"field", PARAM_TEXT, false, "one field; without it the whole context"},
@@ -42,8 +44,7 @@ static const struct param set_params[] = {
     {"fields", PARAM_OBJECT, true, "any of the fields, set in one swap; null unsets"},
     {NULL, 0, false, NULL},
 };
-static const struct param list_params[] = {{"limit", PARAM_NUMBER, false, "at most this many (default 1000)"},
-                                           {NULL, 0, false, NULL}};
+static const struct param list_params[] = {{"limit", PARAM_NUMBER, false, "at most this many"}, {NULL, 0, false, NULL}};
 static const struct param configure_params[] = {
     {"provider", PARAM_TEXT, false, "name of a provider"},
     {"model", PARAM_TEXT, false, "model id"},
@@ -92,6 +93,26 @@ static const struct param backup_params[] = {
     {"path", PARAM_TEXT, true, "a new file, absolute; written with the daemon's rights, readable by it alone"},
     {NULL, 0, false, NULL},
 };
+#define TASK_PARAM                                                                                                                 \
+    { "task", PARAM_TEXT, true, "its id, as task.submit gave it" }
+static const struct param submit_params[] = {
+    {"method", PARAM_TEXT, true, "agent.run, or another that takes long"},
+    {"params", PARAM_OBJECT, false, "its parameters, without user"},
+    {NULL, 0, false, NULL},
+};
+static const struct param poll_params[] = {
+    TASK_PARAM,
+    {"after", PARAM_NUMBER, false, "`next` of the poll before: events up to it are freed"},
+    {"wait_ms", PARAM_NUMBER, false, "wait so long for something new (at most 25000; default 0: answer at once)"},
+    {NULL, 0, false, NULL},
+};
+static const struct param task_params[] = {TASK_PARAM, {NULL, 0, false, NULL}};
+static const struct param respond_params[] = {
+    TASK_PARAM,
+    {"request", PARAM_TEXT, true, "what is answered: the `request` of an event of type ask"},
+    {"json", PARAM_OBJECT_OR_NULL, true, "the answer; null: none will come"},
+    {NULL, 0, false, NULL},
+};
 static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
 
 static const struct param load_params[] = {
@@ -138,6 +159,13 @@ static const struct method methods[] = {
      0, none, user_delete, NULL},
     {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER, backup_params, store_backup,
      NULL},
+    {"task.submit", "Begin a method that takes long, and answer at once with a task to poll. It goes on when the connection ends.",
+     0, submit_params, task_submit, NULL},
+    {"task.poll", "State and new events of a task, and its result once it has ended. Waits for news as long as wait_ms says.",
+     METHOD_OF_TASK, poll_params, NULL, task_poll},
+    {"task.cancel", "Cancel a task; answered when it has ended.", METHOD_OF_TASK, task_params, NULL, task_cancel},
+    {"task.respond", "Answer what a task has asked with an event of type ask.", METHOD_OF_TASK, respond_params, NULL, task_respond},
+    {"task.list", "A user's tasks: those that run, and those that ended not long ago.", 0, list_params, task_list, NULL},
     {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
     {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.", METHOD_NO_USER,
      load_params, host_plugin_load, NULL},
@@ -146,11 +174,6 @@ static const struct method methods[] = {
 #define LATER(name)                                                                                                                \
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
-    LATER("task.submit"),
-    LATER("task.poll"),
-    LATER("task.respond"),
-    LATER("task.cancel"),
-    LATER("task.list"),
     LATER("tools.enable"),
     LATER("prompts.list"),
     LATER("prompts.get"),

@@ -1,42 +1,15 @@
 /* The way of a request: parse, identity, method, parameters, idempotency, limits, context, then its handler or its loop; and back.
- *
- * Locks: `lock` guards the in-flight figures, users' figures and the lists of cancellable requests. Nothing is called with it held.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/answer.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/hash_table.h"
 #include "base/log.h"
-#include "route/request.h"
+#include "route/router_impl.h"
 
-enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20, CONNECTION_BUCKETS = 1024 };
-
-struct user_load {
-    UT_hash_handle hh;
-    uint64_t n;
-    struct request *alone; /* waits for n to be 1: the user is being erased */
-    size_t key_n;
-    char key[];
-};
-
-struct router {
-    struct router_options o;
-    struct idempotency *idempotency;
-    int64_t started_ns;
-    _Atomic uint64_t serial, requests, errors, refused, cancelled;
-    pthread_mutex_t lock;
-    pthread_cond_t idle;
-    uint64_t in_flight;
-    struct user_load *users;
-    struct request *by_connection[CONNECTION_BUCKETS];
-    bool draining;
-};
+enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20 };
 
 tda_status router_new(const struct router_options *o, struct router **ret) {
     struct router *r = calloc(1, sizeof *r);
@@ -44,7 +17,8 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
     if (!r) return TDA_E_NOMEM;
     r->o = *o;
     r->started_ns = clock_now_ns();
-    if (idempotency_new(o->config, &r->idempotency)) {
+    if (idempotency_new(o->config, &r->idempotency) || tasks_new(o->config, &r->tasks)) {
+        idempotency_free(r->idempotency);
         free(r);
         return TDA_E_NOMEM;
     }
@@ -60,6 +34,7 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
 void router_free(struct router *r) {
     if (!r) return;
     idempotency_free(r->idempotency);
+    tasks_free(r->tasks);
     pthread_cond_destroy(&r->idle);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -71,6 +46,10 @@ const struct router_options *router_options(const struct router *r) {
 
 struct idempotency *router_idempotency(struct router *r) {
     return r->idempotency;
+}
+
+struct tasks *router_tasks(struct router *r) {
+    return r->tasks;
 }
 
 int64_t router_started_ns(const struct router *r) {
@@ -96,108 +75,30 @@ tda_status router_clean(void *router, char *note, size_t note_size) {
     return TDA_OK;
 }
 
-/* ---- in-flight figures ---- */
-
-static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
-    struct user_load *u = NULL;
-    HASH_FIND(hh, r->users, user.p, user.n, u);
-    if (u && u->alone) {
-        error_set(e, TDA_E_BUSY, "user_deleting", "this user is being erased");
-        e->retry_ms = 500;
-        return TDA_E_BUSY;
-    }
-    if (u && u->n >= (uint64_t)r->o.config->limits_user_requests) {
-        error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit",
-                  (unsigned long long)u->n);
-        error_hint(e, "wait for some to end; the operator's limit is limits.requests_per_user");
-        e->retry_ms = 100;
-        return TDA_E_BUSY;
-    }
-    if (!u) {
-        u = calloc(1, sizeof *u + user.n + 1);
-        if (!u) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-        memcpy(u->key, user.p, user.n);
-        u->key_n = user.n;
-        HASH_ADD(hh, r->users, key, user.n, u);
-        if (!u->hh.tbl) {
-            free(u);
-            return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-        }
-    }
-    u->n++;
+tda_status router_clean_tasks(void *router, char *note, size_t note_size) {
+    struct router *r = router;
+    uint64_t n = tasks_clean(r->tasks);
+    snprintf(note, note_size, "%llu ended tasks dropped", (unsigned long long)n);
     return TDA_OK;
 }
 
-/* Who waited for being alone, and is now. */
-static struct request *user_leave(struct router *r, tda_str user) {
-    struct user_load *u = NULL;
-    HASH_FIND(hh, r->users, user.p, user.n, u);
-    if (!u) return NULL;
-    if (--u->n) return u->n == 1 ? u->alone : NULL;
-    HASH_DEL(r->users, u);
-    free(u);
-    return NULL;
+void router_forget(struct router *r, tda_str user, bool running) {
+    idempotency_forget(r->idempotency, user);
+    tasks_forget(r->tasks, user, running);
 }
 
-static struct request **bucket(struct router *r, uint64_t connection) {
-    return &r->by_connection[connection % CONNECTION_BUCKETS];
-}
-
-static void list_add(struct request *q) {
-    struct request **head = bucket(q->router, q->caller.connection);
-    q->next = *head;
-    if (*head) (*head)->prev = q;
-    *head = q;
-}
-
-static void list_remove(struct request *q) {
-    if (q->prev)
-        q->prev->next = q->next;
-    else
-        *bucket(q->router, q->caller.connection) = q->next;
-    if (q->next) q->next->prev = q->prev;
-}
-
-/* Counts the request in, or says why not. On the lists from here to its reply. */
-static tda_status enter(struct request *q, struct error *e) {
-    struct router *r = q->router;
-    tda_status s = TDA_OK;
-    pthread_mutex_lock(&r->lock);
-    if (r->draining) {
-        s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
-    } else if (r->in_flight >= (uint64_t)r->o.config->limits_requests) {
-        s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
-        e->retry_ms = 100;
-    } else {
-        s = user_enter(r, q->user, e);
-    }
-    if (!s) {
-        r->in_flight++;
-        q->counted = true;
-        list_add(q);
-    }
-    pthread_mutex_unlock(&r->lock);
-    if (s) atomic_fetch_add(&r->refused, 1);
-    return s;
-}
-
-static void leave(struct request *q) {
-    struct router *r = q->router;
-    if (!q->counted) return;
-    pthread_mutex_lock(&r->lock);
-    list_remove(q);
-    struct request *alone = user_leave(r, q->user);
-    if (--r->in_flight == 0) pthread_cond_broadcast(&r->idle);
-    pthread_mutex_unlock(&r->lock);
-    if (alone) alone->alone(alone);
+void router_swept(struct router *r, tda_str user) {
+    tasks_forget(r->tasks, user, false);
 }
 
 /* ---- the reply ---- */
 
-static void request_unref(struct request *q) {
+void request_unref(struct request *q) {
     if (!ref_drop(&q->ref)) return;
     buf_fini(&q->result);
     snapshot_unref(q->snapshot);
+    task_unref(q->task);
+    task_unref(q->about);
     json_free(q->env.doc);
     arena_fini(&q->arena);
     free(q);
@@ -236,6 +137,13 @@ static void write_meta(struct request *q) {
         jw_put_u64(&q->out, "epoch", snapshot_epoch(s));
     }
     if (w->meta.attempts) jw_put_u64(&q->out, "attempts", w->meta.attempts);
+    if (w->meta.has_cost && w->meta.cost_unknown) {
+        jw_key(&q->out, TDA_STR("cost"));
+        jw_null(&q->out);
+    } else if (w->meta.has_cost) {
+        jw_key(&q->out, TDA_STR("cost"));
+        jw_f64(&q->out, w->meta.cost);
+    }
     if (w->meta.has_usage) {
         jw_key(&q->out, TDA_STR("usage"));
         usage_write(&w->meta.usage, &q->out);
@@ -264,21 +172,11 @@ static void log_end(const struct request *q, const struct error *e) {
                   LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
 }
 
-/* Before the reply, so that who has read it is not refused any more. */
-static void alone_no_more(struct request *q) {
-    struct user_load *u = NULL;
-    if (!q->alone) return;
-    pthread_mutex_lock(&q->router->lock);
-    HASH_FIND(hh, q->router->users, q->user.p, q->user.n, u);
-    if (u && u->alone == q) u->alone = NULL;
-    pthread_mutex_unlock(&q->router->lock);
-}
-
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy;
-    alone_no_more(q);
-    if (!e && q->loop && !q->work.meta.written) write_meta(q);
+    request_alone_no_more(q);
+    if (!e && q->task && !q->work.meta.written) write_meta(q);
     if (!e) jw_end_object(&q->out);
     if (!e && q->result.status) {
         error_set(&copy, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
@@ -290,18 +188,28 @@ void request_reply(struct request *q, const struct error *e) {
         envelope_error(&q->result, 0, e);
     }
     if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
+    if (q->task) task_end(q->task, e, buf_str(&q->result));
     struct idem_waiter *joined =
         q->idem ? idempotency_finish(r->idempotency, q->idem, worth_keeping(e), buf_str(&q->result)) : NULL;
-    send_reply(r, q->token, q->env.id, buf_str(&q->result));
+    if (q->token) send_reply(r, q->token, q->env.id, buf_str(&q->result));
     answer_waiters(r, joined, buf_str(&q->result));
-    leave(q);
+    request_leave(q);
+    request_unref(q);
+}
+
+void request_drop(struct request *q, tda_str body) {
+    if (body.p) send_reply(q->router, q->token, q->env.id, body);
     request_unref(q);
 }
 
 /* ---- on the loop ---- */
 
+struct request *request_of(struct work *w) {
+    return CONTAINER_OF(w, struct request, work);
+}
+
 static void on_work_done(struct work *w, const struct error *e) {
-    struct request *q = CONTAINER_OF(w, struct request, work);
+    struct request *q = request_of(w);
     q->ended = true;
     request_reply(q, e);
 }
@@ -315,83 +223,12 @@ static void on_begin(struct task *t) {
         return;
     }
     q->begun = true;
+    if (q->task) atomic_store(&q->task->state, TASK_RUNNING);
     q->method->start(&q->work);
 }
 
-static void on_cancel(struct task *t) {
-    struct request *q = CONTAINER_OF(t, struct request, cancel);
-    if (q->begun && !q->ended) agent_cancel(&q->work);
-    request_unref(q);
-}
-
-/* Once per request; under the router's lock, which keeps the request from ending meanwhile. */
-static void cancel_locked(struct request *q) {
-    if (!q->loop || atomic_exchange(&q->cancelled, true)) return;
-    atomic_fetch_add(&q->router->cancelled, 1);
-    ref_take(&q->ref);
-    q->cancel.run = on_cancel;
-    loop_post(q->loop, &q->cancel);
-}
-
-void route_gone(struct router *r, uint64_t connection) {
-    pthread_mutex_lock(&r->lock);
-    for (struct request *q = *bucket(r, connection); q; q = q->next)
-        if (q->caller.connection == connection && !q->idem) cancel_locked(q);
-    pthread_mutex_unlock(&r->lock);
-}
-
-void router_when_alone(struct request *q, void (*go)(struct request *q)) {
-    struct router *r = q->router;
-    struct error e = {.retry_ms = -1};
-    struct user_load *u = NULL;
-    pthread_mutex_lock(&r->lock);
-    HASH_FIND(hh, r->users, q->user.p, q->user.n, u);
-    bool first = u && !u->alone, alone = first && u->n == 1;
-    if (first) {
-        u->alone = q;
-        q->alone = go;
-        for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
-            for (struct request *o = r->by_connection[i]; o; o = o->next)
-                if (o != q && tda_str_eq(o->user, q->user)) cancel_locked(o);
-    }
-    pthread_mutex_unlock(&r->lock);
-    if (alone) {
-        go(q);
-    } else if (!first) {
-        error_set(&e, TDA_E_BUSY, "user_deleting", "this user is being erased");
-        e.retry_ms = 500;
-        request_reply(q, &e);
-    }
-}
-
-static bool wait_idle(struct router *r, int64_t ns) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ns / NS_PER_S;
-    until.tv_nsec += ns % NS_PER_S;
-    if (until.tv_nsec >= NS_PER_S) {
-        until.tv_sec++;
-        until.tv_nsec -= NS_PER_S;
-    }
-    while (r->in_flight && pthread_cond_timedwait(&r->idle, &r->lock, &until) == 0) {
-    }
-    return r->in_flight == 0;
-}
-
-void router_drain(struct router *r, int64_t grace_ns) {
-    pthread_mutex_lock(&r->lock);
-    r->draining = true;
-    if (r->in_flight)
-        log_info("waiting for requests in flight", LOG_INT("count", (int64_t)r->in_flight),
-                 LOG_INT("grace_ms", grace_ns / NS_PER_MS));
-    if (!wait_idle(r, grace_ns)) {
-        log_warn("cancelling what is left", LOG_INT("count", (int64_t)r->in_flight));
-        for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
-            for (struct request *q = r->by_connection[i]; q; q = q->next) cancel_locked(q);
-        while (!wait_idle(r, NS_PER_S)) {
-        }
-    }
-    pthread_mutex_unlock(&r->lock);
+static void on_event(struct work *w, tda_str json) {
+    task_event(request_of(w)->task, json);
 }
 
 /* ---- the way in ---- */
@@ -408,7 +245,7 @@ static struct request *request_new(struct router *r, void *token, const struct c
     q->env.id = TDA_STR("null");
     snprintf(q->label, sizeof q->label, "r%llu", (unsigned long long)atomic_fetch_add(&r->serial, 1) + 1);
     arena_init(&q->arena, size * 4 + ARENA_EXTRA);
-    buf_init(&q->result, (size_t)r->o.config->calls_max_answer * 4 + REPLY_EXTRA);
+    buf_init(&q->result, (size_t)(r->o.config->calls_max_answer * 4 + r->o.config->tasks_event_bytes * 2) + REPLY_EXTRA);
     atomic_fetch_add(&r->requests, 1);
     return q;
 }
@@ -425,88 +262,10 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
     request_unref(q);
 }
 
-static tda_status check_caller(const struct request *q, struct error *e) {
-    if (!q->caller.is_ipc || q->caller.uid == 0 || q->caller.uid == geteuid()) return TDA_OK;
-    error_set(e, TDA_E_DENIED, "not_trusted", "the unix user %u may not speak for users here", q->caller.uid);
-    error_hint(e, "run the client as the daemon's user");
-    return TDA_E_DENIED;
-}
-
-static tda_status check_user(struct request *q, struct error *e) {
-    struct json user = request_param(q, "user");
-    if (q->method->flags & METHOD_NO_USER) return TDA_OK;
-    if (json_type(user) && !user_id_valid(json_str(user))) {
-        error_set(e, TDA_E_INVALID, "user_invalid", "user is not acceptable as a user id");
-        error_field(e, "user");
-        error_hint(e, "1 to 128 of A-Z a-z 0-9 . _ @ : - beginning with a letter or digit, without \"..\"");
-        return TDA_E_INVALID;
-    }
-    if (json_type(user)) {
-        char *copy = arena_dup(&q->arena, json_str(user));
-        if (!copy) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-        q->user = tda_str_of(copy);
-    } else if (!contexts_is_shared(q->router->o.contexts) && !q->router->o.config->contexts_mirror) {
-        error_set(e, TDA_E_INVALID, "user_required", "user is missing: each user has a context of his own here");
-        error_field(e, "user");
-        return TDA_E_INVALID;
-    } /* with a mirror, old callers without a user may read the shared context; core/context judges what else they may */
-    return TDA_OK;
-}
-
-static tda_status set_deadline(struct request *q, struct error *e) {
-    int64_t most = q->router->o.config->calls_turn_timeout, asked = 0;
-    struct json v = request_param(q, "deadline_ms");
-    if (json_type(v) && (!json_i64(v, &asked) || asked < 1)) {
-        error_set(e, TDA_E_INVALID, "invalid_param", "deadline_ms must be a whole number from 1");
-        error_field(e, "deadline_ms");
-        return TDA_E_INVALID;
-    }
-    if (asked && asked < most / NS_PER_MS) most = asked * NS_PER_MS;
-    q->work.deadline_ns = q->began_ns + most;
-    return TDA_OK;
-}
-
-/* True: go on. False: it has been answered, or has joined another; q is gone. */
-static bool claim_key(struct request *q, tda_str key) {
-    struct error e = {.retry_ms = -1};
-    char principal[32];
-    unsigned char digest[DIGEST_SIZE];
-    struct buf all, stored;
-    snprintf(principal, sizeof principal, q->caller.is_ipc ? "uid:%u" : "loopback", q->caller.uid);
-    buf_init(&all, q->env.method.n + json_raw(q->env.params).n + 1);
-    buf_add_str(&all, q->env.method);
-    buf_add_str(&all, json_raw(q->env.params));
-    hash_digest(buf_str(&all), digest);
-    bool complete = all.status == TDA_OK;
-    buf_fini(&all);
-    buf_init(&stored, SIZE_MAX / 2);
-    enum idem_outcome outcome = complete ? idempotency_begin(q->router->idempotency, tda_str_of(principal), q->user, key, digest,
-                                                             q->token, q->env.id, &q->idem, &stored)
-                                         : IDEM_FULL;
-    if (outcome == IDEM_RUN) return true;
-    if (outcome == IDEM_STORED) {
-        send_reply(q->router, q->token, q->env.id, buf_str(&stored));
-        request_unref(q);
-    } else if (outcome == IDEM_JOINED) {
-        request_unref(q);
-    } else if (outcome == IDEM_CONFLICT) {
-        error_set(&e, TDA_E_CONFLICT, "idempotency_conflict", "this idempotency_key was used with other parameters");
-        error_field(&e, "idempotency_key");
-        error_hint(&e, "use a new key for a new request");
-        request_reply(q, &e);
-    } else {
-        error_set(&e, TDA_E_BUSY, "busy", "too many requests wait for this idempotency_key");
-        e.retry_ms = 100;
-        request_reply(q, &e);
-    }
-    buf_fini(&stored);
-    return false;
-}
-
 /* A turn that may be in the store already is answered from there, also when its user is not configured any more. */
 static bool may_be_stored(const struct request *q) {
     return q->method->start == agent_run && json_type(request_param(q, "session")) &&
-           json_type(request_param(q, "idempotency_key"));
+           (q->work.idempotency_key.p || json_type(request_param(q, "idempotency_key")));
 }
 
 static tda_status take_snapshot(struct request *q, struct error *e) {
@@ -521,13 +280,21 @@ static tda_status take_snapshot(struct request *q, struct error *e) {
     return TDA_E_NOT_FOUND;
 }
 
-static void hand_to_loop(struct request *q) {
-    struct error e = {.retry_ms = -1};
-    if (take_snapshot(q, &e)) {
-        request_reply(q, &e);
-        return;
-    }
+/* Everything that may go wrong before its loop has it. */
+static tda_status prepare(struct request *q, struct error *e) {
     const struct router_options *o = &q->router->o;
+    if (q->method->flags & METHOD_OF_TASK)
+        return tasks_find(q->router->tasks, q->user, json_str(request_param(q, "task")), &q->about, e);
+    tda_status s = take_snapshot(q, e);
+    if (s) return s;
+    struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
+    s = tasks_add(q->router->tasks, q->user, q->method->name, l, q, !q->token, &q->task);
+    return s ? error_set(e, s, "out_of_memory", "out of memory") : TDA_OK;
+}
+
+void request_post(struct request *q) {
+    const struct router_options *o = &q->router->o;
+    struct loop *l = q->about ? q->about->loop : q->task->loop;
     q->work.agent = o->agent;
     q->work.snapshot = q->snapshot;
     q->work.user = q->user;
@@ -536,8 +303,8 @@ static void hand_to_loop(struct request *q) {
     q->work.arena = &q->arena;
     q->work.out = &q->out;
     q->work.done = on_work_done;
+    if (!q->token) q->work.event = on_event;
     q->begin.run = on_begin;
-    struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
     q->work.loop = l;
     /* cancel_locked reads q->loop under the lock. */
     pthread_mutex_lock(&q->router->lock);
@@ -546,12 +313,66 @@ static void hand_to_loop(struct request *q) {
     loop_post(l, &q->begin);
 }
 
+static void hand_to_loop(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    if (prepare(q, &e))
+        request_reply(q, &e);
+    else
+        request_post(q);
+}
+
+static void begin_result(struct request *q) {
+    buf_add_z(&q->result, "\"result\":");
+    jw_init(&q->out, &q->result);
+    jw_begin_object(&q->out);
+}
+
+/* The turn is stored with the key that its task was submitted under. */
+static tda_status keep_key(struct request *q, tda_str key, struct error *e) {
+    q->work.idempotency_key = arena_str(&q->arena, key);
+    return key.p && !q->work.idempotency_key.p ? error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory") : TDA_OK;
+}
+
+static tda_status count_task(struct request *q, struct error *e) {
+    struct limits *l = q->router->o.agent->limits;
+    tda_status s = l ? limits_task_begin(l, q->user, e) : TDA_OK;
+    q->counted_task = l && !s;
+    return s;
+}
+
+tda_status request_submit(struct request *outer, const struct method *m, tda_str params, struct request **ret, struct error *e) {
+    struct caller nobody = {.connection = UINT64_MAX, .is_ipc = outer->caller.is_ipc, .uid = outer->caller.uid};
+    struct request *q = request_new(outer->router, NULL, &nobody, params.n);
+    char *user = q ? arena_dup(&q->arena, outer->user) : NULL;
+    tda_status s = user ? json_parse(params, 0, &q->env.doc, e) : error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+    if (!s) {
+        q->method = m;
+        q->user = tda_str_of(user);
+        q->env.params = json_root(q->env.doc);
+        s = params_check(m, q->env.params, e);
+    }
+    if (!s) s = request_set_deadline(q, e);
+    if (!s && outer->work.deadline_ns < q->work.deadline_ns) q->work.deadline_ns = outer->work.deadline_ns;
+    if (!s) s = keep_key(q, json_str(request_param(outer, "idempotency_key")), e);
+    if (!s) s = request_enter(q, e);
+    if (!s) s = count_task(q, e);
+    if (!s) s = prepare(q, e);
+    if (s) {
+        if (q) request_leave(q);
+        if (q) request_unref(q);
+        return s;
+    }
+    begin_result(q);
+    *ret = q;
+    return TDA_OK;
+}
+
 static void dispatch(struct request *q) {
     struct error e = {.retry_ms = -1};
     tda_str key = json_str(request_param(q, "idempotency_key"));
     tda_status s = params_check(q->method, q->env.params, &e);
-    if (!s) s = check_user(q, &e);
-    if (!s) s = set_deadline(q, &e);
+    if (!s) s = request_check_user(q, &e);
+    if (!s) s = request_set_deadline(q, &e);
     if (!s && key.p && (key.n == 0 || key.n > 200)) {
         s = error_set(&e, TDA_E_INVALID, "invalid_param", "idempotency_key must have 1 to 200 bytes");
         error_field(&e, "idempotency_key");
@@ -560,14 +381,12 @@ static void dispatch(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    if (key.p && !claim_key(q, key)) return;
-    if (enter(q, &e)) {
+    if (key.p && !request_claim(q, key)) return;
+    if (request_enter(q, &e)) {
         request_reply(q, &e);
         return;
     }
-    buf_add_z(&q->result, "\"result\":");
-    jw_init(&q->out, &q->result);
-    jw_begin_object(&q->out);
+    begin_result(q);
     if (q->method->handle)
         q->method->handle(q);
     else
@@ -597,7 +416,7 @@ void route_request(struct router *r, void *token, const struct caller *caller, t
     if (!q->method) {
         unknown_method(q->env.method, &e);
         refuse_code(q, RPC_NO_METHOD, &e);
-    } else if (check_caller(q, &e)) {
+    } else if (request_check_caller(q, &e)) {
         refuse_code(q, 0, &e);
     } else if (q->method->flags & METHOD_UNAVAILABLE) {
         error_set(&e, TDA_E_UNSUPPORTED, "not_available", "%s is not available yet", q->method->name);

@@ -515,7 +515,7 @@ static void erase(struct request *q) {
     }
     x->q = q;
     x->had_context = !contexts_is_shared(o->contexts) && contexts_delete(o->contexts, q->user, NULL) == TDA_OK;
-    idempotency_forget(router_idempotency(q->router), q->user);
+    router_forget(q->router, q->user, true);
     if (o->agent->limits) limits_forget(o->agent->limits, q->user);
     x->job = (struct store_job){.run = run_erase, .done = on_erased};
     if (!o->agent->sessions)

@@ -61,6 +61,13 @@ def run(c, user, session, text, **more):
     return c.call("agent.run", user=user, session=session, input=text, **more)
 
 
+def try_submit(c, asked):
+    try:
+        return c.call("task.submit", user="u", **asked)["task"]
+    except RpcError:
+        return None
+
+
 def texts(got):
     return [(m["role"], "".join(p.get("text", "") for p in m["content"])) for t in got["history"] for m in t["messages"]]
 
@@ -223,6 +230,25 @@ class Kept(unittest.TestCase):
                 run(c, "u", s, "new", idempotency_key="k2")
                 self.assertEqual(up.chats()[-1].json["messages"][0]["content"], "once", "the history is there, the context was not")
                 self.assertEqual(c.call("session.get", user="u", session=s)["turns"], 2)
+
+    def test_a_task_in_a_session_keeps_its_key_too(self):
+        def task(c):
+            return c.call("task.submit", user="u", method="agent.run", params={"session": s, "input": "once"}, idempotency_key="k1")["task"]
+
+        def result(c, t):
+            return until(lambda: c.call("task.poll", user="u", task=t, wait_ms=1000).get("result"), what="the result")
+
+        with Upstream() as up, Place() as place:
+            d = place.daemon(fake(up))
+            configure(d.client, "u")
+            s = d.client.call("session.create", user="u")["session"]
+            first = result(d.client, task(d.client))
+            self.assertEqual(first["session"], s)
+            d.kill()
+            with place.daemon(fake(up)) as d:
+                again = result(d.client, task(d.client))
+                self.assertEqual((again["text"], again["meta"]["stored"]), (first["text"], True))
+                self.assertEqual(len(up.chats()), 1, "counted at the upstream")
 
     def test_46_kill_9_while_clients_write(self):
         cycles, acknowledged, asked = int(os.environ.get("TDA_KILLS", "20")), {}, 0
@@ -466,6 +492,22 @@ class Usage(unittest.TestCase):
                 self.assertEqual(e.kind, "quota_exceeded", "what was used before the restart counts")
                 self.assertTrue(0 < e.data["retry_ms"] <= DAY_MS)
                 self.assertIn("tokens", e.message)
+
+    def test_tasks_in_flight(self):
+        with Upstream() as up, Place() as place, place.daemon(fake(up) + "limits: {per_user: {tasks: 2}}\n") as d:
+            c, asked = d.client, {"method": "chat.complete", "params": {"messages": [{"role": "user", "content": "x"}]}}
+            configure(c, "u")
+            configure(c, "v")
+            up.delay = 5
+            tasks = [c.call("task.submit", user="u", **asked)["task"] for _ in range(2)]
+            e = c.error("task.submit", user="u", **asked)
+            self.assertEqual(e.kind, "too_many_tasks")
+            self.assertGreater(e.data["retry_ms"], 0)
+            c.call("task.cancel", user="v", task=c.call("task.submit", user="v", **asked)["task"])
+            c.call("task.cancel", user="u", task=tasks[0])
+            last = until(lambda: try_submit(c, asked), what="room for another")
+            self.assertEqual(c.call("user.delete", user="u")["deleted"], True)
+            self.assertEqual(c.error("task.poll", user="u", task=last).kind, "not_found", "tasks go with their user")
 
     def test_user_delete_erases_a_user_everywhere(self):
         with Upstream() as up, Place() as place, place.daemon(fake(up)) as d:
