@@ -270,6 +270,12 @@ static tda_status start_jobs(struct host *h) {
                                .enabled = true,
                                .run = router_clean,
                                .arg = h->router};
+    struct job_spec tasks = {.name = "task_cleanup",
+                             .help = "drops what is kept of tasks that ended longer than tasks.keep ago",
+                             .interval_ns = 10LL * NS_PER_S,
+                             .enabled = true,
+                             .run = router_clean_tasks,
+                             .arg = h->router};
     struct job_spec save = {.name = "context_save",
                             .help = "keeps the shared context in contexts.file when it has changed",
                             .interval_ns = NS_PER_S,
@@ -279,6 +285,7 @@ static tda_status start_jobs(struct host *h) {
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
     if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);
+    if (!s) s = jobs_add(h->jobs, &tasks);
     return s ? s : jobs_start(h->jobs);
 }
 
@@ -310,6 +317,11 @@ static tda_status on_loop(struct host *h, struct loop *l, void (*step)(void *)) 
     struct loop_step s = {.plugins = h->plugins, .loop = l};
     loop_call(l, step, &s);
     return s.status;
+}
+
+static void on_swept(void *arg, const char *user) {
+    struct host *h = arg;
+    router_swept(h->router, tda_str_of(user));
 }
 
 static tda_status start_loops(struct host *h) {
@@ -354,7 +366,8 @@ static tda_status host_start(struct host *h, struct error *e) {
                                   .max_users = (uint64_t)h->config->contexts_max_users,
                                   .n_loops = h->n_loops,
                                   .post = post_to_loop,
-                                  .post_arg = h};
+                                  .post_arg = h,
+                                  .swept = on_swept};
     s = contexts_new(&co, &h->contexts);
     if (s) return fail(e, s, "cannot make the contexts");
     s = load_context(h, e);

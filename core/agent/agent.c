@@ -54,6 +54,12 @@ static const struct {
     {TDA_C_INTERNAL, TDA_E_INTERNAL, "internal", false, "see the daemon's log"},
 };
 
+const char *class_kind(uint32_t cls) {
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        if (classes[i].cls == cls) return classes[i].kind;
+    return "internal";
+}
+
 bool class_is_retryable(uint32_t cls) {
     for (size_t i = 0; i < ARRAY_LEN(classes); i++)
         if (classes[i].cls == cls) return classes[i].retryable;

@@ -30,6 +30,10 @@ struct work_meta {
     uint32_t attempts;
     struct tda_usage usage; /* summed; TDA_UNKNOWN once one call did not say */
     bool has_usage;
+    uint64_t tokens;     /* input and output, as far as known: what a limit counts */
+    double cost;         /* likewise, by the operator's prices */
+    bool has_cost;       /* there is a price */
+    bool cost_unknown;   /* a call did not say what it used */
     int64_t upstream_ns; /* time spent waiting for models and tools */
 };
 
@@ -46,8 +50,14 @@ struct work {
     struct jw *out;                                      /* the members of the result object go here */
     void (*done)(struct work *w, const struct error *e); /* e NULL: success */
 
+    /* What happens, as JSON objects (agent/events.h); NULL: nobody listens. */
+    void (*event)(struct work *w, tda_str json);
+
     struct work_meta meta;
     void (*cancel)(struct work *w); /* set by the operation while it can be cancelled */
+    /* Set by an operation that has asked the user something with an event `ask {request, ...}`: his answer to that request. Not
+     * found: it asked no such thing. */
+    tda_status (*respond)(struct work *w, tda_str request, struct json answer, struct error *e);
     void *operation;
 };
 
@@ -62,6 +72,7 @@ void agent_cancel(struct work *w);     /* harmless after done */
 /* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */
 tda_status error_from_result(struct error *e, const struct tda_result *result, const char *who);
 bool class_is_retryable(uint32_t cls);
+const char *class_kind(uint32_t cls); /* "rate_limited" */
 
 /* The call_spec that every call of this work starts from. */
 struct call_spec work_call_spec(struct work *w, int64_t deadline_ns);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "agent/events.h"
+#include "agent/turn_limits.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -44,11 +46,13 @@ static void on_due(struct timer *t) {
 
 /* A retry that could not end before the deadline is none: the caller gets the failure while it is news. */
 static bool retry_later(struct model_call *m, const struct tda_result *r) {
-    int64_t wait = m->cancelled ? -1 : retry_wait_ns(m->work->agent->config, m->attempt, r->cls, r->retry_ms, random_unit());
+    int64_t wait =
+        m->cancelled || m->heard ? -1 : retry_wait_ns(m->work->agent->config, m->attempt, r->cls, r->retry_ms, random_unit());
     int64_t at = clock_now_ns() + wait;
     if (wait < 0 || at >= m->work->deadline_ns) return false;
     log_info("model call failed, trying again", LOG_Z("request", m->work->request_id), LOG_INT("attempt", m->attempt),
              LOG_INT("class", r->cls), LOG_INT("wait_ms", wait / NS_PER_MS));
+    event_retry(m->work, m->attempt, wait / NS_PER_MS, r->cls);
     m->wait.fire = on_due;
     return timer_set(m->work->loop, &m->wait, at) == TDA_OK;
 }
@@ -56,6 +60,8 @@ static bool retry_later(struct model_call *m, const struct tda_result *r) {
 static void on_event(void *arg, const struct tda_event *event) {
     struct model_call *m = arg;
     answer_event(&m->answer, event);
+    if (event->kind == TDA_EV_TEXT || event->kind == TDA_EV_THINK)
+        m->heard = event_text(m->work, &m->rest, event->kind == TDA_EV_THINK, event->text) || m->heard;
     if (m->answer.too_large) call_cancel(m->call);
 }
 
@@ -67,11 +73,9 @@ static void on_done(void *arg, const struct tda_result *r) {
         result.cls = TDA_C_TOO_LARGE;
         result.text = TDA_STR("the answer is larger than calls.max_answer allows");
     }
+    m->cls = result.cls;
     if (result.cls == TDA_C_OK) {
-        struct work_meta *meta = &m->work->meta;
-        const struct tda_usage none = {sizeof none, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
-        usage_add(&meta->usage, m->answer.has_usage ? &m->answer.usage : &none, !meta->has_usage);
-        meta->has_usage = true;
+        work_add_usage(m->work, m->answer.has_usage ? &m->answer.usage : NULL);
         finish(m, NULL);
     } else if (retry_later(m, &result)) {
         m->call = NULL;
@@ -85,6 +89,8 @@ static void attempt(struct model_call *m) {
     struct error e = {.retry_ms = -1};
     m->attempt++;
     m->work->meta.attempts++;
+    m->heard = false;
+    m->rest = (struct text_rest){0};
     answer_reset(&m->answer);
     struct call_spec spec = work_call_spec(m->work, clock_now_ns() + m->work->agent->config->calls_attempt_timeout);
     spec.on_event = on_event;

@@ -2,12 +2,13 @@
  *
  * The core owns the retry, by error class, the same for all plugins: waits base, 2 base, 4 base ... plus up to half a base of
  * jitter; the service's own Retry-After wins; what no retry can mend (refused credentials, bad requests, quota) is never tried
- * again. */
+ * again. Neither is anything of which the listener has heard output: he cannot take it back. */
 #ifndef AGENT_MODEL_CALL_H
 #define AGENT_MODEL_CALL_H
 
 #include "agent/agent.h"
 #include "agent/answer.h"
+#include "agent/events.h"
 
 struct model_call {
     struct work *work;
@@ -18,6 +19,9 @@ struct model_call {
     struct call *call;
     struct timer wait;
     uint32_t attempt;
+    uint32_t cls; /* of the last attempt: enum tda_class */
+    bool heard;   /* the listener got output of the last attempt */
+    struct text_rest rest;
     bool cancelled;
 };
 

@@ -53,6 +53,7 @@ void toolbox_fini(struct toolbox *t);
 struct tool_call {
     struct work *work;
     struct toolbox *toolbox;
+    tda_str id;                                               /* the model's, for the turn */
     tda_str name;                                             /* alias or the server's */
     tda_str args;                                             /* JSON object, or absent */
     void (*done)(struct tool_call *c, const struct error *e); /* once, later; e: the call could not be made or broke */

@@ -6,12 +6,15 @@
  * a turn may finish from inside it. */
 #include <stdio.h>
 
+#include "agent/events.h"
 #include "agent/message.h"
 #include "agent/model_call.h"
 #include "agent/tool_names.h"
 #include "agent/toolbox.h"
+#include "agent/trim.h"
+#include "agent/turn_limits.h"
 
-enum { TOOL_CALLS_MAX = 64, STEPS_LOG_MAX = 1 << 20 };
+enum { TOOL_CALLS_MAX = 64, STEPS_LOG_MAX = 1 << 20, ANSWER_SHARE = 8 };
 
 struct turn {
     struct work *work;
@@ -23,7 +26,12 @@ struct turn {
     bool box_open, model_running, cancelled, with_tools;
     struct tool_call *calls; /* of this step */
     uint32_t n_calls, pending;
-    uint32_t step, max_steps;
+    uint32_t step;
+    struct turn_limits limits;
+    const struct tda_msg **sent; /* of the history, what fits into the model's context */
+    uint32_t n_sent, cap_sent;
+    uint32_t left_out;
+    int64_t budget;      /* tokens; set when the model said that it was too much: once is enough */
     struct buf log_text; /* the steps, for the reply */
     struct jw log;
 };
@@ -34,6 +42,7 @@ static void turn_finish(struct turn *t, const struct error *e) {
     model_call_fini(&t->model);
     if (t->box_open) toolbox_fini(&t->box);
     buf_fini(&t->log_text);
+    if (e) event_end(w, NULL, e);
     w->done(w, e);
 }
 
@@ -50,22 +59,33 @@ static void turn_succeed(struct turn *t, const char *stop) {
         if (a->parts[i].kind == TDA_PART_TOOL_USE) a->parts[i].name = tool_names_own(&t->names, a->parts[i].name);
     answer_write(a, t->history.tag, out);
     if (stop) jw_put_z(out, "stopped_by", stop);
+    if (t->left_out) jw_put_u64(out, "left_out", t->left_out);
     if (t->with_tools) {
         jw_end_array(&t->log);
         jw_put_raw(out, "steps", buf_str(&t->log_text));
     }
+    event_end(t->work, stop ? stop : stop_name(t->model.answer.stop), NULL);
     turn_finish(t, NULL);
 }
 
 static void ask_model(struct turn *t);
+static void start_call(struct turn *t);
 
 /* ---- tools of one step ---- */
+
+static tda_str tool_name(const struct tool_call *c) {
+    return c->tool ? tda_str_of(c->tool->name) : c->name;
+}
+
+static tda_str server_name(const struct turn *t) {
+    return tda_str_of(t->box.catalogue ? t->box.catalogue->server : "");
+}
 
 static void log_call(struct turn *t, const struct tool_call *c, const struct error *e) {
     jw_begin_object(&t->log);
     jw_put_i64(&t->log, "step", t->step);
-    jw_put_str(&t->log, "tool", c->tool ? tda_str_of(c->tool->name) : c->name);
-    jw_put_z(&t->log, "server", t->box.catalogue ? t->box.catalogue->server : "");
+    jw_put_str(&t->log, "tool", tool_name(c));
+    jw_put_str(&t->log, "server", server_name(t));
     if (json_check(c->args, 0, NULL) == TDA_OK)
         jw_put_raw(&t->log, "args", c->args);
     else
@@ -79,6 +99,7 @@ static void log_call(struct turn *t, const struct tool_call *c, const struct err
 static tda_status result_part(struct turn *t, struct tool_call *c, struct tda_part *p) {
     *p = (struct tda_part){.size = sizeof *p,
                            .kind = TDA_PART_TOOL_RESULT,
+                           .id = c->id,
                            .name = c->name,
                            .is_error = c->is_error || c->fault.text[0],
                            .n_parts = c->n_parts,
@@ -101,23 +122,24 @@ static tda_status add_results(struct turn *t) {
     struct tda_msg *m = arena_alloc(a, sizeof *m);
     struct tda_part *parts = arena_alloc(a, t->n_calls * sizeof *parts);
     const struct tda_part **list = arena_alloc(a, t->n_calls * sizeof *list);
-    const struct tda_msg *asked = t->history.msgs[t->history.n - 1];
     if (!m || !parts || !list) return TDA_E_NOMEM;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < asked->n_parts && n < t->n_calls; i++) {
-        if (asked->parts[i]->kind != TDA_PART_TOOL_USE) continue;
-        if (result_part(t, &t->calls[n], &parts[n])) return TDA_E_NOMEM;
-        parts[n].id = asked->parts[i]->id;
-        list[n] = &parts[n];
-        n++;
+    for (uint32_t i = 0; i < t->n_calls; i++) {
+        if (result_part(t, &t->calls[i], &parts[i])) return TDA_E_NOMEM;
+        list[i] = &parts[i];
     }
-    *m = (struct tda_msg){.size = sizeof *m, .role = TDA_ROLE_USER, .n_parts = n, .parts = list};
+    *m = (struct tda_msg){.size = sizeof *m, .role = TDA_ROLE_USER, .n_parts = t->n_calls, .parts = list};
     return history_add(&t->history, m);
+}
+
+static void say_result(struct turn *t, struct tool_call *c) {
+    struct tda_part part;
+    if (t->work->event && !result_part(t, c, &part)) event_tool_result(t->work, &part, tool_name(c));
 }
 
 static void on_tool_done(struct tool_call *c, const struct error *e) {
     struct turn *t = c->work->operation;
     if (e && e != &c->fault) c->fault = *e;
+    say_result(t, c);
     if (--t->pending) return;
     for (uint32_t i = 0; i < t->n_calls; i++) log_call(t, &t->calls[i], t->calls[i].fault.text[0] ? &t->calls[i].fault : NULL);
     if (t->cancelled)
@@ -130,18 +152,24 @@ static void on_tool_done(struct tool_call *c, const struct error *e) {
 
 static tda_status run_tools(struct turn *t) {
     const struct tda_msg *asked = t->history.msgs[t->history.n - 1];
-    t->calls = arena_alloc(t->work->arena, TOOL_CALLS_MAX * sizeof *t->calls);
+    size_t uses = answer_tool_uses(&t->model.answer);
+    if (uses > TOOL_CALLS_MAX) return TDA_E_LIMIT;
+    t->calls = arena_alloc(t->work->arena, uses * sizeof *t->calls);
     if (!t->calls) return TDA_E_NOMEM;
     t->n_calls = 0;
     for (uint32_t i = 0; i < asked->n_parts; i++) {
         const struct tda_part *p = asked->parts[i];
         if (p->kind != TDA_PART_TOOL_USE) continue;
-        if (t->n_calls == TOOL_CALLS_MAX) return TDA_E_LIMIT;
-        t->calls[t->n_calls++] =
-            (struct tool_call){.work = t->work, .toolbox = &t->box, .name = p->name, .args = p->text, .done = on_tool_done};
+        t->calls[t->n_calls++] = (struct tool_call){
+            .work = t->work, .toolbox = &t->box, .id = p->id, .name = p->name, .args = p->text, .done = on_tool_done};
     }
     t->pending = t->n_calls;
-    for (uint32_t i = 0, n = t->n_calls; i < n; i++) tool_call_start(&t->calls[i]);
+    for (uint32_t i = 0, n = t->n_calls; i < n; i++) {
+        struct tool_call *c = &t->calls[i];
+        const struct tool *known = catalogue_find(t->box.catalogue, c->name);
+        event_tool_call(t->work, c->id, known ? tda_str_of(known->name) : c->name, server_name(t), c->args);
+        tool_call_start(c);
+    }
     return TDA_OK;
 }
 
@@ -151,12 +179,47 @@ static bool wants_tools(const struct turn *t) {
     return t->with_tools && t->box_open && answer_tool_uses(&t->model.answer) > 0;
 }
 
+/* Tokens that the conversation may take, where that is known: the answer needs room too. INT64_MAX: any number. */
+static int64_t token_budget(const struct turn *t) {
+    const struct work *w = t->work;
+    int64_t context = config_model_context(w->agent->config, snapshot_get(w->snapshot, TDA_CTX_PROVIDER), t->request.model);
+    int64_t answer = context / ANSWER_SHARE;
+    if ((t->request.set & TDA_SET_MAX_TOKENS) && t->request.max_tokens < (uint64_t)context) answer = (int64_t)t->request.max_tokens;
+    int64_t budget = context > 0 ? context - answer - tools_tokens(&t->request) : INT64_MAX;
+    return t->budget && t->budget < budget ? t->budget : budget;
+}
+
+static tda_status choose_sent(struct turn *t) {
+    const struct history *h = &t->history;
+    if (h->n > t->cap_sent) {
+        t->cap_sent = h->cap;
+        t->sent = arena_alloc(t->work->arena, t->cap_sent * sizeof *t->sent);
+        if (!t->sent) return TDA_E_NOMEM;
+    }
+    t->n_sent = history_trim(h, token_budget(t), t->sent);
+    uint32_t out = h->n - t->n_sent;
+    if (out > t->left_out)
+        event_warning(t->work, "the %u oldest messages are left out, so that the rest fits into the model's context", out);
+    t->left_out = out;
+    return TDA_OK;
+}
+
+/* The model knows best what it takes: half of it, once. */
+static bool ask_for_less(struct turn *t, const struct model_call *m) {
+    uint32_t before = t->n_sent;
+    if (m->cls != TDA_C_CONTEXT_FULL || m->heard || t->cancelled || t->budget) return false;
+    t->budget = messages_tokens(t->sent, t->n_sent) / 2 + 1;
+    if (choose_sent(t) || t->n_sent == before) return false;
+    start_call(t);
+    return true;
+}
+
 static void on_model_done(struct model_call *m, const struct error *e) {
     struct turn *t = m->work->operation;
     t->model_running = false;
     if (e) {
         struct error copy = *e;
-        turn_finish(t, &copy);
+        if (!ask_for_less(t, m)) turn_finish(t, &copy);
         return;
     }
     if (!wants_tools(t)) {
@@ -167,8 +230,9 @@ static void on_model_done(struct model_call *m, const struct error *e) {
         turn_fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
         return;
     }
-    if (t->step >= t->max_steps) {
-        turn_succeed(t, "step_limit");
+    const char *limit = turn_limits_reached(&t->limits, t->step, &t->work->meta);
+    if (limit) {
+        turn_succeed(t, limit);
         return;
     }
     const struct tda_msg *message = answer_message(&m->answer, t->history.tag);
@@ -180,9 +244,16 @@ static void on_model_done(struct model_call *m, const struct error *e) {
 
 static void ask_model(struct turn *t) {
     t->step++;
+    if (choose_sent(t))
+        turn_fail(t, TDA_E_LIMIT, "request_too_large", "the turn needs more memory than one request may have");
+    else
+        start_call(t);
+}
+
+static void start_call(struct turn *t) {
     model_call_fini(&t->model);
-    t->request.msgs = t->history.msgs;
-    t->request.n_msgs = t->history.n;
+    t->request.msgs = t->sent;
+    t->request.n_msgs = t->n_sent;
     t->model = (struct model_call){.work = t->work, .request = t->request, .done = on_model_done};
     t->model_running = true;
     model_call_start(&t->model);
@@ -282,7 +353,6 @@ static tda_status tools_from_params(struct turn *t, struct error *e) {
 
 static void begin(struct work *w, bool with_tools) {
     struct error e = {.retry_ms = -1};
-    int64_t max_steps = w->agent->config->calls_max_steps, asked = 0;
     struct turn *t = arena_alloc(w->arena, sizeof *t);
     char *tag = arena_printf(w->arena, "%.*s/%.*s", STR_FMT(snapshot_get(w->snapshot, TDA_CTX_PROVIDER)),
                              STR_FMT(snapshot_get(w->snapshot, TDA_CTX_MODEL)));
@@ -291,9 +361,7 @@ static void begin(struct work *w, bool with_tools) {
         w->done(w, &e);
         return;
     }
-    if (json_i64(json_key(w->params, TDA_STR("max_steps")), &asked) && asked >= 1 && asked < max_steps) max_steps = asked;
     t->work = w;
-    t->max_steps = (uint32_t)max_steps;
     t->with_tools = with_tools;
     t->history = (struct history){.arena = w->arena, .tag = tda_str_of(tag)};
     t->names.arena = w->arena;
@@ -304,7 +372,9 @@ static void begin(struct work *w, bool with_tools) {
     jw_begin_array(&t->log);
     w->operation = t;
     w->cancel = turn_cancel;
+    event_start(w);
     tda_status s = history_from_params(&t->history, w->params, &e);
+    if (!s) s = turn_limits_from_params(&t->limits, w, &e);
     if (!s) s = request_from_params(&t->request, w->params, w->arena, &e);
     if (!s && !with_tools) s = tools_from_params(t, &e);
     bool waits = with_tools && toolbox_wanted(w);

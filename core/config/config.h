@@ -41,6 +41,15 @@ struct config_server {
     char *where;
 };
 
+/* models and prices, by "PROVIDER/MODEL" or, for all others of a provider, by "PROVIDER": what the operator knows of a model. */
+struct config_model {
+    char *name;
+    int64_t context; /* tokens that it takes in; 0: not said */
+    bool has_price;
+    double input, output, cache_read; /* per million tokens, in whatever money the operator counts */
+    char *where, *price_where;
+};
+
 struct config {
 #define BOOL bool
 #define INT int64_t
@@ -48,6 +57,7 @@ struct config {
 #define TIME int64_t
 #define ENUM int64_t
 #define TEXT char *
+#define AMOUNT double
 #define S(member, path, type, def, min, max, env, help) type member;
 #include "config/settings.def"
 #undef S
@@ -57,6 +67,7 @@ struct config {
 #undef TIME
 #undef ENUM
 #undef TEXT
+#undef AMOUNT
     char **listen;          /* NULL-terminated */
     char **plugins;         /* plugins.load: names or absolute paths; NULL-terminated */
     char **secret_readers;  /* plugins.allow_secrets: ids of plugins that may read credentials in clear; NULL: none */
@@ -66,6 +77,8 @@ struct config {
     size_t n_providers;
     struct config_server *servers;
     size_t n_servers;
+    struct config_model *models; /* of models and prices */
+    size_t n_models;
     struct config_shown *shown; /* where each setting came from, for --explain */
 };
 
@@ -84,6 +97,10 @@ void config_free(struct config *c);
 
 const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
 const struct config_server *config_server_find(const struct config *c, tda_str name);
+
+/* The model's own entry counts, else its provider's. [any] */
+int64_t config_model_context(const struct config *c, tda_str provider, tda_str model); /* without an entry calls.max_context */
+const struct config_model *config_model_price(const struct config *c, tda_str provider, tda_str model); /* NULL: none */
 
 /* Every effective setting: as a table for people, or as JSON (array of {path, value, unit?, source, default, help, variable}).
  * Secrets are shown as "(set)". */

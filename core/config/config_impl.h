@@ -30,6 +30,11 @@ char *keep(struct loading *l, const char *text);
 /* sections.c: what is no scalar of the table. Each reports its own errors. */
 bool section_read(struct loading *l, const char *path, const struct ynode *n); /* false: `path` is no section */
 extern const char *const section_names[];                                      /* NULL-terminated */
+/* models.c: sections `models` and `prices`. */
+void read_model(struct loading *l, const struct ynode *entry);
+void read_price(struct loading *l, const struct ynode *entry);
+void models_free(struct config *c);
+
 tda_status section_defaults(struct loading *l);
 tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas);
 void sections_free(struct config *c);

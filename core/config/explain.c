@@ -36,6 +36,21 @@ static void show_text(const char *section, const char *name, const char *key, co
     if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), false});
 }
 
+static void show_models(const struct config *c, show_fn fn, void *arg) {
+    char text[32];
+    for (size_t i = 0; i < c->n_models; i++) {
+        const struct config_model *m = &c->models[i];
+        const double amounts[] = {m->input, m->output, m->cache_read};
+        static const char *const names[] = {"input", "output", "cache_read"};
+        snprintf(text, sizeof text, "%lld", (long long)m->context);
+        show_text("models", m->name, "context", m->context ? text : NULL, m->where, fn, arg);
+        for (size_t k = 0; k < ARRAY_LEN(names) && m->has_price; k++) {
+            snprintf(text, sizeof text, "%.15g", amounts[k]);
+            show_text("prices", m->name, names[k], text, m->price_where, fn, arg);
+        }
+    }
+}
+
 static void show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
     buf_init(&text, 1 << 20);
@@ -75,6 +90,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
         show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
         show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
     }
+    show_models(c, fn, arg);
     buf_fini(&text);
 }
 
@@ -119,6 +135,9 @@ void config_reference(struct buf *out) {
               "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
               "(`needs secrets` in their note) |\n"
               "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
+              "| models.PROVIDER/MODEL | map | | context: tokens | | what a model takes in; PROVIDER alone: all its others |\n"
+              "| prices.PROVIDER/MODEL | map | | input, output, cache_read | | price of a million tokens; PROVIDER alone: all its "
+              "others |\n"
               "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
     for (size_t i = 0; i < n_settings; i++) {
         const struct setting *s = &settings[i];

@@ -13,7 +13,7 @@
 enum { EXPANDED_MAX = 64 << 10, ENTRIES_MAX = 1000 };
 
 const char *const section_names[] = {
-    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", NULL};
+    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", "models", "prices", NULL};
 
 /* ---- ${env:X}, ${file:X} ---- */
 
@@ -367,6 +367,8 @@ bool section_read(struct loading *l, const char *path, const struct ynode *n) {
     void (*read_entry)(struct loading *, const struct ynode *) = strcmp(path, "providers") == 0        ? read_provider
                                                                  : strcmp(path, "mcp_servers") == 0    ? read_server
                                                                  : strcmp(path, "plugins.sha256") == 0 ? read_pin
+                                                                 : strcmp(path, "models") == 0         ? read_model
+                                                                 : strcmp(path, "prices") == 0         ? read_price
                                                                                                        : NULL;
     if (strcmp(path, "listen") == 0)
         read_listen(l, n);
@@ -426,6 +428,7 @@ void sections_free(struct config *c) {
         kv_free(s->env, s->n_env);
     }
     free(c->servers);
+    models_free(c);
 }
 
 const struct config_provider *config_provider_find(const struct config *c, tda_str name) {

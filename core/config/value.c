@@ -11,6 +11,7 @@
 #define TIME VALUE_TIME
 #define ENUM VALUE_ENUM
 #define TEXT VALUE_TEXT
+#define AMOUNT VALUE_AMOUNT
 const struct setting settings[] = {
 #define S(member, path, type, def, min, max, env, help) {path, type, offsetof(struct config, member), def, min, max, env, help},
 #include "config/settings.def"
@@ -22,6 +23,7 @@ const struct setting settings[] = {
 #undef TIME
 #undef ENUM
 #undef TEXT
+#undef AMOUNT
 const size_t n_settings = ARRAY_LEN(settings);
 
 struct unit {
@@ -44,7 +46,7 @@ static const struct unit *units_of(enum value_type type, size_t *ret_n) {
 }
 
 const char *value_type_name(enum value_type type) {
-    static const char *const names[] = {"true or false", "number", "size", "time", "word", "text"};
+    static const char *const names[] = {"true or false", "number", "size", "time", "word", "text", "amount"};
     return names[type];
 }
 
@@ -65,7 +67,7 @@ static bool parse_bool(tda_str text, bool *ret) {
 }
 
 /* Digits, then one of the type's units. No sign, no blank, no fraction. */
-static bool parse_number(enum value_type type, tda_str text, int64_t bare_unit, int64_t *ret) {
+bool number_parse(enum value_type type, tda_str text, int64_t bare_unit, int64_t *ret) {
     int64_t v = 0, factor = 0;
     size_t i = 0, n;
     for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++)
@@ -77,6 +79,31 @@ static bool parse_number(enum value_type type, tda_str text, int64_t bare_unit, 
         if (tda_str_eq(unit, tda_str_of(units[u].word))) factor = units[u].factor;
     if (type == VALUE_TIME && unit.n == 0) factor = v == 0 ? 1 : bare_unit;
     return factor && !__builtin_mul_overflow(v, factor, ret);
+}
+
+bool amount_parse(tda_str text, double *ret) {
+    double v = 0, place = 1;
+    bool fraction = false;
+    size_t digits = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        bool digit = text.p[i] >= '0' && text.p[i] <= '9';
+        if (!digit && (text.p[i] != '.' || fraction)) return false;
+        fraction = fraction || !digit;
+        digits += digit;
+        if (!digit) continue;
+        v = v * 10 + (text.p[i] - '0');
+        if (fraction) place *= 10;
+    }
+    if (!digits || digits > 15) return false;
+    *ret = v / place;
+    return true;
+}
+
+static bool parse_amount(const struct setting *s, tda_str text, double *ret) {
+    double v, low = 0, high = 0;
+    bool ok = amount_parse(text, &v) && amount_parse(tda_str_of(s->min), &low) && amount_parse(tda_str_of(s->max), &high);
+    if (ok && v >= low && v <= high) *ret = v;
+    return ok && v >= low && v <= high;
 }
 
 static bool parse_word(const char *words, tda_str text, int64_t *ret) {
@@ -94,7 +121,7 @@ static bool parse_word(const char *words, tda_str text, int64_t *ret) {
 
 static int64_t bound(const struct setting *s, const char *text, int64_t none) {
     int64_t v;
-    return text && parse_number(s->type, tda_str_of(text), 0, &v) ? v : none;
+    return text && number_parse(s->type, tda_str_of(text), 0, &v) ? v : none;
 }
 
 static void say_allowed(const struct setting *s, int64_t bare_unit, char *why, size_t size) {
@@ -130,12 +157,13 @@ tda_status setting_parse(const struct setting *s, tda_str text, int64_t bare_uni
         ok = parse_bool(text, &b);
         if (ok) *(bool *)member = b;
         break;
+    case VALUE_AMOUNT: ok = parse_amount(s, text, member); break;
     case VALUE_ENUM:
         ok = parse_word(s->min, text, &v);
         if (ok) *(int64_t *)member = v;
         break;
     default:
-        ok = parse_number(s->type, text, bare_unit, &v) && v >= bound(s, s->min, 0) && v <= bound(s, s->max, INT64_MAX);
+        ok = number_parse(s->type, text, bare_unit, &v) && v >= bound(s, s->min, 0) && v <= bound(s, s->max, INT64_MAX);
         if (ok) *(int64_t *)member = v;
     }
     if (ok) return TDA_OK;
@@ -154,6 +182,10 @@ void setting_format(const struct setting *s, const struct config *c, struct buf 
     size_t n;
     if (s->type == VALUE_TEXT) {
         buf_add_z(out, *(char *const *)member);
+        return;
+    }
+    if (s->type == VALUE_AMOUNT) {
+        buf_addf(out, "%.15g", *(const double *)member);
         return;
     }
     if (s->type == VALUE_BOOL) {

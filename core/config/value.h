@@ -4,7 +4,7 @@
 
 #include "config/config.h"
 
-enum value_type { VALUE_BOOL, VALUE_INT, VALUE_SIZE, VALUE_TIME, VALUE_ENUM, VALUE_TEXT };
+enum value_type { VALUE_BOOL, VALUE_INT, VALUE_SIZE, VALUE_TIME, VALUE_ENUM, VALUE_TEXT, VALUE_AMOUNT };
 
 struct setting {
     const char *path;
@@ -23,6 +23,10 @@ const struct setting *setting_find(const char *path);
 /* `bare_unit`: nanoseconds of a TIME's bare number, 0 to refuse one. Writes the value into `c`. On failure `why` says what is
  * wrong and what is allowed, without the value. */
 tda_status setting_parse(const struct setting *s, tda_str text, int64_t bare_unit, struct config *c, char *why, size_t why_size);
+/* Digits, then a unit of the type: "16MiB". `bare_unit` as above. */
+bool number_parse(enum value_type type, tda_str text, int64_t bare_unit, int64_t *ret);
+/* Digits, with a fraction or without: "2.50". */
+bool amount_parse(tda_str text, double *ret);
 void setting_format(const struct setting *s, const struct config *c, struct buf *out);
 const char *value_type_name(enum value_type type);
 

@@ -119,6 +119,8 @@ struct contexts_options {
     /* [any] Run fn(arg) on loop i, soon. Never fails. */
     void (*post)(void *post_arg, unsigned loop, void (*fn)(void *), void *arg);
     void *post_arg;
+    /* [the sweep's thread] This user's context was idle for too long and is gone. May be NULL. */
+    void (*swept)(void *post_arg, const char *user);
 };
 
 tda_status contexts_new(const struct contexts_options *o, struct contexts **ret);

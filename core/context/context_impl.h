@@ -94,7 +94,8 @@ struct snapshot *map_get(struct map *m, tda_str user, bool touch, int64_t *ret_u
 /* E_CONFLICT, E_LIMIT, E_NOMEM. Takes the reference of `next` on success; sets its epoch. */
 tda_status map_put(struct map *m, struct snapshot *next, uint64_t expect_epoch, uint64_t *ret_epoch);
 bool map_delete(struct map *m, tda_str user);
-uint64_t map_sweep(struct map *m, int64_t max_age_ns);
+/* `swept` is told each user, without a lock; NULL: nobody. */
+uint64_t map_sweep(struct map *m, int64_t max_age_ns, void (*swept)(void *arg, const char *user), void *arg);
 typedef void (*map_visit)(void *arg, struct snapshot *s, int64_t used_ns);
 tda_status map_each(struct map *m, size_t limit, map_visit visit, void *arg);
 

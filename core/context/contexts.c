@@ -216,6 +216,6 @@ tda_status contexts_list(struct contexts *cs, size_t limit, void (*visit)(void *
 }
 
 tda_status contexts_sweep(struct contexts *cs, int64_t max_age_ns, uint64_t *ret_removed) {
-    *ret_removed = map_sweep(cs->map, max_age_ns);
+    *ret_removed = map_sweep(cs->map, max_age_ns, cs->o.swept, cs->o.post_arg);
     return TDA_OK;
 }

@@ -240,7 +240,7 @@ bool map_delete(struct map *m, tda_str user) {
 }
 
 /* Up to SWEEP_CHUNK that were last used before `cutoff`; the lock is held for no longer. */
-static size_t sweep_chunk(struct map *m, struct shard *sh, int64_t cutoff) {
+static size_t sweep_chunk(struct map *m, struct shard *sh, int64_t cutoff, void (*swept)(void *, const char *), void *arg) {
     struct context *gone[SWEEP_CHUNK];
     size_t n = 0;
     pthread_mutex_lock(&sh->lock);
@@ -250,16 +250,19 @@ static size_t sweep_chunk(struct map *m, struct shard *sh, int64_t cutoff) {
         c = next;
     }
     pthread_mutex_unlock(&sh->lock);
-    for (size_t i = 0; i < n; i++) context_free(gone[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (swept) swept(arg, gone[i]->user);
+        context_free(gone[i]);
+    }
     return n;
 }
 
-uint64_t map_sweep(struct map *m, int64_t max_age_ns) {
+uint64_t map_sweep(struct map *m, int64_t max_age_ns, void (*swept)(void *arg, const char *user), void *arg) {
     int64_t cutoff = clock_now_ns() - max_age_ns;
     uint64_t removed = 0;
     for (size_t i = 0; i < SHARDS; i++) {
         size_t n;
-        do removed += n = sweep_chunk(m, &m->shards[i], cutoff);
+        do removed += n = sweep_chunk(m, &m->shards[i], cutoff, swept, arg);
         while (n == SWEEP_CHUNK);
     }
     return removed;

@@ -132,7 +132,7 @@ void context_delete(struct request *q) {
     struct error e = {.retry_ms = -1};
     tda_status s = contexts_delete(router_options(q->router)->contexts, q->user, &e);
     if (!s) {
-        idempotency_forget(router_idempotency(q->router), q->user);
+        router_forget(q->router, q->user, false);
         jw_put_bool(&q->out, "deleted", true);
     }
     request_reply(q, s ? &e : NULL);

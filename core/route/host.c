@@ -79,6 +79,8 @@ static void write_requests(struct request *q) {
     struct route_stats s;
     uint64_t entries, bytes;
     router_stats(q->router, &s);
+    struct task_stats tasks;
+    tasks_stats(router_tasks(q->router), &tasks);
     idempotency_stats(router_idempotency(q->router), &entries, &bytes);
     jw_open_object(&q->out, "requests");
     jw_put_u64(&q->out, "total", s.requests);
@@ -87,6 +89,11 @@ static void write_requests(struct request *q) {
     jw_put_u64(&q->out, "errors", s.errors);
     jw_put_u64(&q->out, "refused", s.refused);
     jw_put_u64(&q->out, "cancelled", s.cancelled);
+    jw_end_object(&q->out);
+    jw_open_object(&q->out, "tasks");
+    jw_put_u64(&q->out, "running", tasks.running);
+    jw_put_u64(&q->out, "ended", tasks.ended);
+    jw_put_u64(&q->out, "bytes", tasks.bytes);
     jw_end_object(&q->out);
     jw_open_object(&q->out, "stored_replies");
     jw_put_u64(&q->out, "entries", entries);

@@ -33,6 +33,8 @@ static const struct param chat_params[] = {
 static const struct param run_params[] = {
     CONVERSATION,
     {"max_steps", PARAM_NUMBER, false, "model calls at most; calls.max_steps is the bound"},
+    {"max_turn_tokens", PARAM_NUMBER, false, "tokens of the whole turn after which no tool is called any more"},
+    {"max_cost", PARAM_NUMBER, false, "likewise its cost, where the operator gives prices"},
     {NULL, 0, false, NULL},
 };
 static const struct param get_params[] = {{"field", PARAM_TEXT, false, "one field; without it the whole context"},
@@ -41,8 +43,7 @@ static const struct param set_params[] = {
     {"fields", PARAM_OBJECT, true, "any of the fields, set in one swap; null unsets"},
     {NULL, 0, false, NULL},
 };
-static const struct param list_params[] = {{"limit", PARAM_NUMBER, false, "at most this many (default 1000)"},
-                                           {NULL, 0, false, NULL}};
+static const struct param list_params[] = {{"limit", PARAM_NUMBER, false, "at most this many"}, {NULL, 0, false, NULL}};
 static const struct param configure_params[] = {
     {"provider", PARAM_TEXT, false, "name of a provider"},
     {"model", PARAM_TEXT, false, "model id"},
@@ -60,6 +61,26 @@ static const struct param configure_params[] = {
 static const struct param call_params[] = {
     {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments"},
+    {NULL, 0, false, NULL},
+};
+#define TASK_PARAM                                                                                                                 \
+    { "task", PARAM_TEXT, true, "its id, as task.submit gave it" }
+static const struct param submit_params[] = {
+    {"method", PARAM_TEXT, true, "agent.run, or another that takes long"},
+    {"params", PARAM_OBJECT, false, "its parameters, without user"},
+    {NULL, 0, false, NULL},
+};
+static const struct param poll_params[] = {
+    TASK_PARAM,
+    {"after", PARAM_NUMBER, false, "`next` of the poll before: events up to it are freed"},
+    {"wait_ms", PARAM_NUMBER, false, "wait so long for something new (at most 25000; default 0: answer at once)"},
+    {NULL, 0, false, NULL},
+};
+static const struct param task_params[] = {TASK_PARAM, {NULL, 0, false, NULL}};
+static const struct param respond_params[] = {
+    TASK_PARAM,
+    {"request", PARAM_TEXT, true, "what is answered: the `request` of an event of type ask"},
+    {"json", PARAM_OBJECT_OR_NULL, true, "the answer; null: none will come"},
     {NULL, 0, false, NULL},
 };
 static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
@@ -93,6 +114,13 @@ static const struct method methods[] = {
     {"agent.run", "A whole turn: model and tools until the model stops.", 0, run_params, NULL, agent_run},
     {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
     {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
+    {"task.submit", "Begin a method that takes long, and answer at once with a task to poll. It goes on when the connection ends.",
+     0, submit_params, task_submit, NULL},
+    {"task.poll", "State and new events of a task, and its result once it has ended. Waits for news as long as wait_ms says.",
+     METHOD_OF_TASK, poll_params, NULL, task_poll},
+    {"task.cancel", "Cancel a task; answered when it has ended.", METHOD_OF_TASK, task_params, NULL, task_cancel},
+    {"task.respond", "Answer what a task has asked with an event of type ask.", METHOD_OF_TASK, respond_params, NULL, task_respond},
+    {"task.list", "A user's tasks: those that run, and those that ended not long ago.", 0, list_params, task_list, NULL},
     {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
     {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.", METHOD_NO_USER,
      load_params, host_plugin_load, NULL},
@@ -102,11 +130,6 @@ static const struct method methods[] = {
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
     LATER("user.delete"),
-    LATER("task.submit"),
-    LATER("task.poll"),
-    LATER("task.respond"),
-    LATER("task.cancel"),
-    LATER("task.list"),
     LATER("tools.enable"),
     LATER("prompts.list"),
     LATER("prompts.get"),

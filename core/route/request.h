@@ -6,11 +6,12 @@
 #include "route/envelope.h"
 #include "route/idempotency.h"
 #include "route/route.h"
+#include "route/tasks.h"
 
 struct request {
     struct ref ref; /* one until the reply, one while a cancel is on its way */
     struct router *router;
-    void *token;
+    void *token; /* NULL: submitted, nobody waits */
     struct caller caller;
     struct arena arena;
     struct envelope env;
@@ -24,6 +25,8 @@ struct request {
     struct buf result; /* "result":{...} as it is written */
     struct jw out;
 
+    struct task_entry *task;  /* what it is itself; its loop's */
+    struct task_entry *about; /* METHOD_OF_TASK: the one that it asks for */
     struct snapshot *snapshot;
     struct loop *loop; /* NULL: answered on the front door's thread */
     struct work work;
@@ -47,6 +50,7 @@ enum method_flags {
     METHOD_NO_USER = 1,     /* concerns no user: `user`, common to all, says nothing */
     METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
     METHOD_UNAVAILABLE = 4, /* known, not in this version: not listed */
+    METHOD_OF_TASK = 8,     /* `start` runs on the loop of the task that `task` names, and needs no context */
 };
 
 struct method {
@@ -67,6 +71,22 @@ void methods_write(struct jw *w);
 /* The end of a request: result (e NULL, members in q->out) or error. q is gone afterwards. */
 void request_reply(struct request *q, const struct error *e);
 
+/* A request of its own, with nobody to answer, from what `outer` asks to be submitted. On OK it is a task, and request_post sends
+ * it on its way. */
+tda_status request_submit(struct request *outer, const struct method *m, tda_str params, struct request **ret, struct error *e);
+void request_post(struct request *q);
+void request_cancel(struct request *q); /* [its loop] once; harmless after its end */
+struct request *request_of(struct work *w);
+
+/* Without running: answered with `body`, or by another request (absent). q is gone. */
+void request_drop(struct request *q, tda_str body);
+/* claim.c. True: go on. False: it has been answered, or has joined another; q is gone. */
+bool request_claim(struct request *q, tda_str key);
+/* checks.c */
+tda_status request_check_caller(const struct request *q, struct error *e);
+tda_status request_check_user(struct request *q, struct error *e);
+tda_status request_set_deadline(struct request *q, struct error *e);
+
 struct json request_param(const struct request *q, const char *name);
 
 /* Figures of the router for host.stats. */
@@ -76,6 +96,7 @@ struct route_stats {
 void router_stats(struct router *r, struct route_stats *ret);
 const struct router_options *router_options(const struct router *r);
 struct idempotency *router_idempotency(struct router *r);
+struct tasks *router_tasks(struct router *r);
 int64_t router_started_ns(const struct router *r);
 
 /* Handlers, by file. */
@@ -88,6 +109,11 @@ void host_plugins(struct request *q);
 void host_plugin_load(struct request *q);
 void host_jobs(struct request *q);
 void host_job_run(struct request *q);
+void task_submit(struct request *q); /* task_methods.c */
+void task_list(struct request *q);
+void task_poll(struct work *w); /* task_poll.c */
+void task_cancel(struct work *w);
+void task_respond(struct work *w);
 void context_get(struct request *q); /* contexts.c */
 void context_set(struct request *q);
 void context_delete(struct request *q);

@@ -52,6 +52,12 @@ void router_drain(struct router *r, int64_t grace_ns);
 
 /* The scheduled cleaning of stored replies: a job of core/jobs. */
 tda_status router_clean(void *router, char *note, size_t note_size);
+/* Likewise of ended tasks. */
+tda_status router_clean_tasks(void *router, char *note, size_t note_size);
+/* What is kept of a user here: replies and ended tasks, and with `running` those that run are cancelled and keep nothing. */
+void router_forget(struct router *r, tda_str user, bool running);
+/* His context was swept: the tasks of his that have ended go with it. */
+void router_swept(struct router *r, tda_str user);
 
 /* The reference of the protocol as Markdown, from the method table. */
 void route_reference(struct buf *out);

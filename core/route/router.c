@@ -27,6 +27,7 @@ struct user_load {
 struct router {
     struct router_options o;
     struct idempotency *idempotency;
+    struct tasks *tasks;
     int64_t started_ns;
     _Atomic uint64_t serial, requests, errors, refused, cancelled;
     pthread_mutex_t lock;
@@ -43,7 +44,8 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
     if (!r) return TDA_E_NOMEM;
     r->o = *o;
     r->started_ns = clock_now_ns();
-    if (idempotency_new(o->config, &r->idempotency)) {
+    if (idempotency_new(o->config, &r->idempotency) || tasks_new(o->config, &r->tasks)) {
+        idempotency_free(r->idempotency);
         free(r);
         return TDA_E_NOMEM;
     }
@@ -59,6 +61,7 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
 void router_free(struct router *r) {
     if (!r) return;
     idempotency_free(r->idempotency);
+    tasks_free(r->tasks);
     pthread_cond_destroy(&r->idle);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -70,6 +73,10 @@ const struct router_options *router_options(const struct router *r) {
 
 struct idempotency *router_idempotency(struct router *r) {
     return r->idempotency;
+}
+
+struct tasks *router_tasks(struct router *r) {
+    return r->tasks;
 }
 
 int64_t router_started_ns(const struct router *r) {
@@ -92,6 +99,22 @@ tda_status router_clean(void *router, char *note, size_t note_size) {
     uint64_t n = idempotency_clean(r->idempotency);
     snprintf(note, note_size, "%llu stored replies dropped", (unsigned long long)n);
     return TDA_OK;
+}
+
+tda_status router_clean_tasks(void *router, char *note, size_t note_size) {
+    struct router *r = router;
+    uint64_t n = tasks_clean(r->tasks);
+    snprintf(note, note_size, "%llu ended tasks dropped", (unsigned long long)n);
+    return TDA_OK;
+}
+
+void router_forget(struct router *r, tda_str user, bool running) {
+    idempotency_forget(r->idempotency, user);
+    tasks_forget(r->tasks, user, running);
+}
+
+void router_swept(struct router *r, tda_str user) {
+    tasks_forget(r->tasks, user, false);
 }
 
 /* ---- in-flight figures ---- */
@@ -187,6 +210,8 @@ static void request_unref(struct request *q) {
     if (!ref_drop(&q->ref)) return;
     buf_fini(&q->result);
     snapshot_unref(q->snapshot);
+    task_unref(q->task);
+    task_unref(q->about);
     json_free(q->env.doc);
     arena_fini(&q->arena);
     free(q);
@@ -225,6 +250,13 @@ static void write_meta(struct request *q) {
         jw_put_u64(&q->out, "epoch", snapshot_epoch(s));
     }
     if (w->meta.attempts) jw_put_u64(&q->out, "attempts", w->meta.attempts);
+    if (w->meta.has_cost && w->meta.cost_unknown) {
+        jw_key(&q->out, TDA_STR("cost"));
+        jw_null(&q->out);
+    } else if (w->meta.has_cost) {
+        jw_key(&q->out, TDA_STR("cost"));
+        jw_f64(&q->out, w->meta.cost);
+    }
     if (w->meta.has_usage) {
         jw_key(&q->out, TDA_STR("usage"));
         usage_write(&w->meta.usage, &q->out);
@@ -255,7 +287,7 @@ static void log_end(const struct request *q, const struct error *e) {
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy;
-    if (!e && q->loop) write_meta(q);
+    if (!e && q->task) write_meta(q);
     if (!e) jw_end_object(&q->out);
     if (!e && q->result.status) {
         error_set(&copy, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
@@ -267,18 +299,28 @@ void request_reply(struct request *q, const struct error *e) {
         envelope_error(&q->result, 0, e);
     }
     if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
+    if (q->task) task_end(q->task, e, buf_str(&q->result));
     struct idem_waiter *joined =
         q->idem ? idempotency_finish(r->idempotency, q->idem, worth_keeping(e), buf_str(&q->result)) : NULL;
-    send_reply(r, q->token, q->env.id, buf_str(&q->result));
+    if (q->token) send_reply(r, q->token, q->env.id, buf_str(&q->result));
     answer_waiters(r, joined, buf_str(&q->result));
     leave(q);
     request_unref(q);
 }
 
+void request_drop(struct request *q, tda_str body) {
+    if (body.p) send_reply(q->router, q->token, q->env.id, body);
+    request_unref(q);
+}
+
 /* ---- on the loop ---- */
 
+struct request *request_of(struct work *w) {
+    return CONTAINER_OF(w, struct request, work);
+}
+
 static void on_work_done(struct work *w, const struct error *e) {
-    struct request *q = CONTAINER_OF(w, struct request, work);
+    struct request *q = request_of(w);
     q->ended = true;
     request_reply(q, e);
 }
@@ -292,7 +334,12 @@ static void on_begin(struct task *t) {
         return;
     }
     q->begun = true;
+    if (q->task) atomic_store(&q->task->state, TASK_RUNNING);
     q->method->start(&q->work);
+}
+
+static void on_event(struct work *w, tda_str json) {
+    task_event(request_of(w)->task, json);
 }
 
 static void on_cancel(struct task *t) {
@@ -308,6 +355,12 @@ static void cancel_locked(struct request *q) {
     ref_take(&q->ref);
     q->cancel.run = on_cancel;
     loop_post(q->loop, &q->cancel);
+}
+
+void request_cancel(struct request *q) {
+    if (atomic_exchange(&q->cancelled, true)) return;
+    atomic_fetch_add(&q->router->cancelled, 1);
+    if (q->begun && !q->ended) agent_cancel(&q->work);
 }
 
 void route_gone(struct router *r, uint64_t connection) {
@@ -361,7 +414,7 @@ static struct request *request_new(struct router *r, void *token, const struct c
     q->env.id = TDA_STR("null");
     snprintf(q->label, sizeof q->label, "r%llu", (unsigned long long)atomic_fetch_add(&r->serial, 1) + 1);
     arena_init(&q->arena, size * 4 + ARENA_EXTRA);
-    buf_init(&q->result, (size_t)r->o.config->calls_max_answer * 4 + REPLY_EXTRA);
+    buf_init(&q->result, (size_t)(r->o.config->calls_max_answer * 4 + r->o.config->tasks_event_bytes * 2) + REPLY_EXTRA);
     atomic_fetch_add(&r->requests, 1);
     return q;
 }
@@ -378,84 +431,6 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
     request_unref(q);
 }
 
-static tda_status check_caller(const struct request *q, struct error *e) {
-    if (!q->caller.is_ipc || q->caller.uid == 0 || q->caller.uid == geteuid()) return TDA_OK;
-    error_set(e, TDA_E_DENIED, "not_trusted", "the unix user %u may not speak for users here", q->caller.uid);
-    error_hint(e, "run the client as the daemon's user");
-    return TDA_E_DENIED;
-}
-
-static tda_status check_user(struct request *q, struct error *e) {
-    struct json user = request_param(q, "user");
-    if (q->method->flags & METHOD_NO_USER) return TDA_OK;
-    if (json_type(user) && !user_id_valid(json_str(user))) {
-        error_set(e, TDA_E_INVALID, "user_invalid", "user is not acceptable as a user id");
-        error_field(e, "user");
-        error_hint(e, "1 to 128 of A-Z a-z 0-9 . _ @ : - beginning with a letter or digit, without \"..\"");
-        return TDA_E_INVALID;
-    }
-    if (json_type(user)) {
-        char *copy = arena_dup(&q->arena, json_str(user));
-        if (!copy) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
-        q->user = tda_str_of(copy);
-    } else if (!contexts_is_shared(q->router->o.contexts) && !q->router->o.config->contexts_mirror) {
-        error_set(e, TDA_E_INVALID, "user_required", "user is missing: each user has a context of his own here");
-        error_field(e, "user");
-        return TDA_E_INVALID;
-    } /* with a mirror, old callers without a user may read the shared context; core/context judges what else they may */
-    return TDA_OK;
-}
-
-static tda_status set_deadline(struct request *q, struct error *e) {
-    int64_t most = q->router->o.config->calls_turn_timeout, asked = 0;
-    struct json v = request_param(q, "deadline_ms");
-    if (json_type(v) && (!json_i64(v, &asked) || asked < 1)) {
-        error_set(e, TDA_E_INVALID, "invalid_param", "deadline_ms must be a whole number from 1");
-        error_field(e, "deadline_ms");
-        return TDA_E_INVALID;
-    }
-    if (asked && asked < most / NS_PER_MS) most = asked * NS_PER_MS;
-    q->work.deadline_ns = q->began_ns + most;
-    return TDA_OK;
-}
-
-/* True: go on. False: it has been answered, or has joined another; q is gone. */
-static bool claim_key(struct request *q, tda_str key) {
-    struct error e = {.retry_ms = -1};
-    char principal[32];
-    unsigned char digest[DIGEST_SIZE];
-    struct buf all, stored;
-    snprintf(principal, sizeof principal, q->caller.is_ipc ? "uid:%u" : "loopback", q->caller.uid);
-    buf_init(&all, q->env.method.n + json_raw(q->env.params).n + 1);
-    buf_add_str(&all, q->env.method);
-    buf_add_str(&all, json_raw(q->env.params));
-    hash_digest(buf_str(&all), digest);
-    bool complete = all.status == TDA_OK;
-    buf_fini(&all);
-    buf_init(&stored, SIZE_MAX / 2);
-    enum idem_outcome outcome = complete ? idempotency_begin(q->router->idempotency, tda_str_of(principal), q->user, key, digest,
-                                                             q->token, q->env.id, &q->idem, &stored)
-                                         : IDEM_FULL;
-    if (outcome == IDEM_RUN) return true;
-    if (outcome == IDEM_STORED) {
-        send_reply(q->router, q->token, q->env.id, buf_str(&stored));
-        request_unref(q);
-    } else if (outcome == IDEM_JOINED) {
-        request_unref(q);
-    } else if (outcome == IDEM_CONFLICT) {
-        error_set(&e, TDA_E_CONFLICT, "idempotency_conflict", "this idempotency_key was used with other parameters");
-        error_field(&e, "idempotency_key");
-        error_hint(&e, "use a new key for a new request");
-        request_reply(q, &e);
-    } else {
-        error_set(&e, TDA_E_BUSY, "busy", "too many requests wait for this idempotency_key");
-        e.retry_ms = 100;
-        request_reply(q, &e);
-    }
-    buf_fini(&stored);
-    return false;
-}
-
 static tda_status take_snapshot(struct request *q, struct error *e) {
     tda_status s = contexts_acquire(q->router->o.contexts, q->user, &q->snapshot, e);
     if (s == TDA_E_NOT_FOUND && (q->method->flags & METHOD_NEW_USER)) return TDA_OK;
@@ -468,13 +443,21 @@ static tda_status take_snapshot(struct request *q, struct error *e) {
     return TDA_E_NOT_FOUND;
 }
 
-static void hand_to_loop(struct request *q) {
-    struct error e = {.retry_ms = -1};
-    if (take_snapshot(q, &e)) {
-        request_reply(q, &e);
-        return;
-    }
+/* Everything that may go wrong before its loop has it. */
+static tda_status prepare(struct request *q, struct error *e) {
     const struct router_options *o = &q->router->o;
+    if (q->method->flags & METHOD_OF_TASK)
+        return tasks_find(q->router->tasks, q->user, json_str(request_param(q, "task")), &q->about, e);
+    tda_status s = take_snapshot(q, e);
+    if (s) return s;
+    struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
+    s = tasks_add(q->router->tasks, q->user, q->method->name, l, q, !q->token, &q->task);
+    return s ? error_set(e, s, "out_of_memory", "out of memory") : TDA_OK;
+}
+
+void request_post(struct request *q) {
+    const struct router_options *o = &q->router->o;
+    struct loop *l = q->about ? q->about->loop : q->task->loop;
     q->work.agent = o->agent;
     q->work.snapshot = q->snapshot;
     q->work.user = q->user;
@@ -483,8 +466,8 @@ static void hand_to_loop(struct request *q) {
     q->work.arena = &q->arena;
     q->work.out = &q->out;
     q->work.done = on_work_done;
+    if (!q->token) q->work.event = on_event;
     q->begin.run = on_begin;
-    struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
     q->work.loop = l;
     /* cancel_locked reads q->loop under the lock. */
     pthread_mutex_lock(&q->router->lock);
@@ -493,12 +476,51 @@ static void hand_to_loop(struct request *q) {
     loop_post(l, &q->begin);
 }
 
+static void hand_to_loop(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    if (prepare(q, &e))
+        request_reply(q, &e);
+    else
+        request_post(q);
+}
+
+static void begin_result(struct request *q) {
+    buf_add_z(&q->result, "\"result\":");
+    jw_init(&q->out, &q->result);
+    jw_begin_object(&q->out);
+}
+
+tda_status request_submit(struct request *outer, const struct method *m, tda_str params, struct request **ret, struct error *e) {
+    struct caller nobody = {.connection = UINT64_MAX, .is_ipc = outer->caller.is_ipc, .uid = outer->caller.uid};
+    struct request *q = request_new(outer->router, NULL, &nobody, params.n);
+    char *user = q ? arena_dup(&q->arena, outer->user) : NULL;
+    tda_status s = user ? json_parse(params, 0, &q->env.doc, e) : error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+    if (!s) {
+        q->method = m;
+        q->user = tda_str_of(user);
+        q->env.params = json_root(q->env.doc);
+        s = params_check(m, q->env.params, e);
+    }
+    if (!s) s = request_set_deadline(q, e);
+    if (!s && outer->work.deadline_ns < q->work.deadline_ns) q->work.deadline_ns = outer->work.deadline_ns;
+    if (!s) s = enter(q, e);
+    if (!s) s = prepare(q, e);
+    if (s) {
+        if (q) leave(q);
+        if (q) request_unref(q);
+        return s;
+    }
+    begin_result(q);
+    *ret = q;
+    return TDA_OK;
+}
+
 static void dispatch(struct request *q) {
     struct error e = {.retry_ms = -1};
     tda_str key = json_str(request_param(q, "idempotency_key"));
     tda_status s = params_check(q->method, q->env.params, &e);
-    if (!s) s = check_user(q, &e);
-    if (!s) s = set_deadline(q, &e);
+    if (!s) s = request_check_user(q, &e);
+    if (!s) s = request_set_deadline(q, &e);
     if (!s && key.p && (key.n == 0 || key.n > 200)) {
         s = error_set(&e, TDA_E_INVALID, "invalid_param", "idempotency_key must have 1 to 200 bytes");
         error_field(&e, "idempotency_key");
@@ -507,14 +529,12 @@ static void dispatch(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    if (key.p && !claim_key(q, key)) return;
+    if (key.p && !request_claim(q, key)) return;
     if (enter(q, &e)) {
         request_reply(q, &e);
         return;
     }
-    buf_add_z(&q->result, "\"result\":");
-    jw_init(&q->out, &q->result);
-    jw_begin_object(&q->out);
+    begin_result(q);
     if (q->method->handle)
         q->method->handle(q);
     else
@@ -544,7 +564,7 @@ void route_request(struct router *r, void *token, const struct caller *caller, t
     if (!q->method) {
         unknown_method(q->env.method, &e);
         refuse_code(q, RPC_NO_METHOD, &e);
-    } else if (check_caller(q, &e)) {
+    } else if (request_check_caller(q, &e)) {
         refuse_code(q, 0, &e);
     } else if (q->method->flags & METHOD_UNAVAILABLE) {
         error_set(&e, TDA_E_UNSUPPORTED, "not_available", "%s is not available yet", q->method->name);

@@ -110,7 +110,7 @@ class Client:
     def raw(self, payload, timeout=None):
         return self.wait(self.send(payload), timeout)
 
-    def begin(self, method, **params):
+    def begin(self, method, /, **params):
         return self.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode())
 
     def end(self, slot, timeout=None):
@@ -119,10 +119,10 @@ class Client:
             raise RpcError(reply["error"])
         return reply["result"]
 
-    def call(self, method, timeout=None, **params):
+    def call(self, method, /, timeout=None, **params):
         return self.end(self.begin(method, **params), timeout)
 
-    def error(self, method, **params):
+    def error(self, method, /, **params):
         """The RpcError that the call must end with."""
         try:
             result = self.call(method, **params)

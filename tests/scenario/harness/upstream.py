@@ -10,7 +10,8 @@ import struct
 import threading
 import time
 
-FAULTS = ("reset", "stall", "401", "429", "500", "html", "html502", "truncate", "truncate_sse", "unfinished", "malformed", "slow", "redirect", "big", "empty")
+FAULTS = ("reset", "stall", "401", "429", "500", "html", "html502", "truncate", "truncate_sse", "unfinished", "malformed", "slow", "redirect", "big", "empty",
+          "context_full")
 
 
 class Seen:
@@ -148,8 +149,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.begin_stream()
         self.event({"role": "assistant", "content": ""}, model=request.get("model"))
         text = message["content"] or ""
-        for i in range(0, len(text), 7):
-            self.event({"content": text[i:i + 7]})
+        step = self.server.up.chunk
+        for i in range(0, len(text), step):
+            self.event({"content": text[i:i + step]})
         for i, call in enumerate(message.get("tool_calls", [])):
             f = call["function"]
             self.event({"tool_calls": [{"index": i, "id": call["id"], "type": "function", "function": {"name": f["name"], "arguments": ""}}]})
@@ -180,6 +182,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.error(401, "invalid_api_key", f"Incorrect API key provided: {seen.key}")
         elif fault.startswith("429"):
             self.error(429, "rate_limit_exceeded", "slow down", headers=[("retry-after", fault[4:])] if fault[4:] else [])
+        elif fault == "context_full":
+            self.error(400, "context_length_exceeded", "This model's maximum context length is 4097 tokens.")
         elif fault == "500":
             self.error(500, "server_error", "it broke")
         elif fault == "html":
@@ -247,6 +251,7 @@ class Upstream:
         self.key_faults = {}
         self.usages = []       # of chat calls, one each; None: it does not say
         self.delay = 0
+        self.chunk = 7         # characters of one delta
         self.redirect_to = ""
         self.released = threading.Event()
         self.kept = []         # connections, to be ended with the service
