@@ -54,12 +54,35 @@ void event_start(struct work *w) {
     send(&ev);
 }
 
-bool event_text(struct work *w, bool thinking, tda_str text) {
+/* Bytes at the end that begin a character and do not end it. */
+static uint32_t unfinished(tda_str s) {
+    for (uint32_t n = 1; n <= 3 && n <= s.n; n++) {
+        unsigned char c = (unsigned char)s.p[s.n - n];
+        if (c < 0x80 || c > 0xF4) return 0;
+        if (c >= 0xC0) return (c >= 0xF0 ? 4u : c >= 0xE0 ? 3u : 2u) > n ? n : 0;
+    }
+    return 0;
+}
+
+/* What is left over of another kind of text never gets its rest: it is no character. */
+static void join_rest(struct text_rest *rest, bool thinking, tda_str text, struct buf *whole) {
+    if (rest->thinking == thinking) buf_add(whole, rest->bytes, rest->n);
+    buf_add_str(whole, text);
+    *rest = (struct text_rest){.thinking = thinking, .n = unfinished(buf_str(whole))};
+    if (whole->status) return;
+    whole->n -= rest->n;
+    if (rest->n) memcpy(rest->bytes, whole->p + whole->n, rest->n);
+}
+
+bool event_text(struct work *w, struct text_rest *rest, bool thinking, tda_str text) {
     struct event ev;
-    struct buf clean;
+    struct buf clean, whole;
     if (!w->event) return false;
-    buf_init(&clean, text.n * 3 + 1);
-    text_sanitise(text, &clean);
+    buf_init(&whole, text.n + sizeof rest->bytes);
+    join_rest(rest, thinking, text, &whole);
+    buf_init(&clean, whole.n * 3 + 1);
+    text_sanitise(buf_str(&whole), &clean);
+    buf_fini(&whole);
     bool any = clean.n && begin(&ev, w, thinking ? "thinking" : "text");
     if (any) {
         jw_put_str(&ev.w, "text", buf_str(&clean));

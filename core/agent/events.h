@@ -12,8 +12,14 @@
 #include "agent/agent.h"
 
 void event_start(struct work *w);
+/* The start of a character whose rest is in the next piece. */
+struct text_rest {
+    bool thinking;
+    uint32_t n;
+    char bytes[4];
+};
 /* `thinking`: else text of the answer. False: nothing was said, for nobody listens or nothing is left of it. */
-bool event_text(struct work *w, bool thinking, tda_str text);
+bool event_text(struct work *w, struct text_rest *rest, bool thinking, tda_str text);
 void event_tool_call(struct work *w, tda_str id, tda_str tool, tda_str server, tda_str args);
 void event_tool_result(struct work *w, const struct tda_part *result, tda_str tool);
 void event_usage(struct work *w, const struct tda_usage *u, const double *cost); /* cost NULL: not known */

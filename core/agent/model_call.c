@@ -61,7 +61,7 @@ static void on_event(void *arg, const struct tda_event *event) {
     struct model_call *m = arg;
     answer_event(&m->answer, event);
     if (event->kind == TDA_EV_TEXT || event->kind == TDA_EV_THINK)
-        m->heard = event_text(m->work, event->kind == TDA_EV_THINK, event->text) || m->heard;
+        m->heard = event_text(m->work, &m->rest, event->kind == TDA_EV_THINK, event->text) || m->heard;
     if (m->answer.too_large) call_cancel(m->call);
 }
 
@@ -103,6 +103,7 @@ static void attempt(struct model_call *m) {
     m->attempt++;
     m->work->meta.attempts++;
     m->heard = false;
+    m->rest = (struct text_rest){0};
     answer_reset(&m->answer);
     struct call_spec spec = work_call_spec(m->work, clock_now_ns() + m->work->agent->config->calls_attempt_timeout);
     spec.on_event = on_event;

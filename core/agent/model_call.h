@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/answer.h"
+#include "agent/events.h"
 
 struct model_call {
     struct work *work;
@@ -20,6 +21,7 @@ struct model_call {
     uint32_t attempt;
     uint32_t cls; /* of the last attempt: enum tda_class */
     bool heard;   /* the listener got output of the last attempt */
+    struct text_rest rest;
     bool cancelled;
 };
 

@@ -92,7 +92,7 @@ class Servers(unittest.TestCase):
                 self.assertIn(word, e.message)
             self.assertLess(time.monotonic() - begin, 8 * SLOW)
             self.assertEqual(self.c.error("context.get", user="a").kind, "not_configured")
-        until(lambda: self.c.call("host.stats")["children"] == 0, what="the end of those that did not start well")
+            until(lambda: self.c.call("host.stats")["children"] == 0, what="the end of what did not start well")
 
     def test_rubbish_in_place_of_an_answer(self):
         self.configure("a", "rubbish")

@@ -1,7 +1,7 @@
 /* Threads submit tasks, poll, list and cancel them, forget their users and hang up, all at once, on a router with its loops: each
  * task comes to one end, and nothing is left of any. For TSan.
  *
- * usage: stress_tasks [ROUNDS]   of each thread; default 100000 / 50, or TDA_STRESS / 50 */
+ * usage: stress_tasks [ROUNDS]   of each thread; default 100000 / 200, or TDA_STRESS / 200 */
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -16,7 +16,7 @@
 
 enum { THREADS = 4, LOOPS = 2, TASKS = 8, POLLS_MAX = 1000 };
 
-static long rounds = 2000;
+static long rounds = 500;
 static struct config *config;
 static struct plugins *plugins;
 static struct contexts *contexts;
@@ -163,8 +163,7 @@ static void post(void *arg UNUSED, unsigned loop, void (*fn)(void *), void *fn_a
 }
 
 static int start(void) {
-    static char dir[512];
-    const char *build = getenv("TDA_BUILD_DIR");
+    static const char dir[] = "plugins.dir=" PLUGIN_DIR;
     const char *flags[] = {dir,
                            "plugins.load=[offline]",
                            "plugins.strict_modes=false",
@@ -175,7 +174,6 @@ static int start(void) {
     struct buf report, notes;
     char *none[] = {NULL};
     struct config_source source = {.env = none, .flags = flags, .n_flags = ARRAY_LEN(flags)};
-    snprintf(dir, sizeof dir, "plugins.dir=%s/plugins", build ? build : "build/threads");
     buf_init(&report, 1 << 20);
     buf_init(&notes, 1 << 20);
     if (config_load(&source, &config, &report, &notes) || plugins_new(config, none, &plugins, &report)) {
@@ -218,7 +216,7 @@ int main(int argc, char **argv) {
     struct exchange x;
     struct task_stats left;
     const char *asked = argc > 1 ? argv[1] : getenv("TDA_STRESS");
-    if (asked) rounds = strtol(asked, NULL, 10) / 50;
+    if (asked) rounds = strtol(asked, NULL, 10) / 200;
     if (rounds < 1 || hash_init()) return 2;
     log_setup(LOG_LEVEL_ERROR, false, 2);
     if (start()) return 2;

@@ -1,11 +1,14 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 
+#include "agent/events.h"
 #include "agent/trim.h"
 #include "agent/turn_limits.h"
 #include "base/clock.h"
 
 TestSuite(trim, .timeout = 20);
 TestSuite(turn_limits, .timeout = 20);
+TestSuite(turn_events, .timeout = 20);
 
 /* ---- a conversation in one letter each: s system, u user, a assistant, c assistant with a call, r its result ---- */
 
@@ -159,4 +162,42 @@ Test(turn_limits, a_models_own_entry_counts_before_its_providers) {
     cr_assert(config_model_price(&c, TDA_STR("Ollama"), TDA_STR("big/one")) == &models[0]);
     cr_assert_null(config_model_price(&c, TDA_STR("OpenAI"), TDA_STR("gpt-5")));
     cr_assert(config_model_context(&c, TDA_STR("Oll"), TDA_STR("ama")) == 5);
+}
+
+/* ---- events ---- */
+
+static char heard[1000];
+
+static void listen(struct work *w, tda_str json) {
+    (void)w;
+    size_t n = strlen(heard);
+    snprintf(heard + n, sizeof heard - n, "%.*s", STR_FMT(json));
+}
+
+static bool piece(struct text_rest *rest, bool thinking, const char *text) {
+    struct work w = {.event = listen};
+    return event_text(&w, rest, thinking, tda_str_of(text));
+}
+
+Test(turn_events, a_character_in_two_pieces_is_one) {
+    struct text_rest rest = {0};
+    cr_assert(piece(&rest, false, "a\xf0\x9f"));
+    cr_assert_not(piece(&rest, false, "\x98"), "nothing is whole yet");
+    cr_assert(piece(&rest, false,
+                    "\x80"
+                    "b\xc3"));
+    cr_assert(piece(&rest, false, "\xa9"));
+    cr_assert_str_eq(heard, "{\"type\":\"text\",\"text\":\"a\"}{\"type\":\"text\",\"text\":\"\xf0\x9f\x98\x80"
+                            "b\"}{\"type\":\"text\",\"text\":\"\xc3\xa9\"}");
+}
+
+Test(turn_events, text_is_clean_and_nobody_listening_costs_nothing) {
+    struct text_rest rest = {0};
+    struct work deaf = {0};
+    cr_assert_not(event_text(&deaf, &rest, false, TDA_STR("x")));
+    cr_assert_not(piece(&rest, false, "\x01\x1b"), "nothing is left of it");
+    cr_assert(piece(&rest, false, "a\x1b[1m\xff"));
+    piece(&rest, false, "\xc3");
+    cr_assert(piece(&rest, true, "b"), "a start without its rest is left out");
+    cr_assert_str_eq(heard, "{\"type\":\"text\",\"text\":\"a[1m\xef\xbf\xbd\"}{\"type\":\"thinking\",\"text\":\"b\"}");
 }
