@@ -114,12 +114,14 @@ static tda_status look_for_key(struct session_turn *t, struct store *s, struct e
 struct loaded {
     struct session_turn *turn;
     bool own;
+    uint64_t turns;
 };
 
 static void on_session(void *arg, const struct session_row *row, tda_str cursor) {
     struct loaded *l = arg;
     (void)cursor;
     l->own = tda_str_eq(row->user, l->turn->account.work->user);
+    l->turns = row->turns;
     if (l->own && row->context.p) json_parse(row->context, 0, &l->turn->context, NULL);
 }
 
@@ -150,6 +152,14 @@ static tda_status not_own(const struct session_turn *t, struct error *e) {
     return e->status;
 }
 
+/* Said before the model is paid; the store says it again. */
+static tda_status full(const struct loaded *l, struct error *e) {
+    if (l->turns < (uint64_t)l->turn->account.work->agent->config->sessions_turns) return TDA_OK;
+    error_set(e, TDA_E_LIMIT, "session_full", "this session has %llu turns, which is the limit", (unsigned long long)l->turns);
+    error_hint(e, "begin another session; the operator's limit is sessions.turns");
+    return TDA_E_LIMIT;
+}
+
 static tda_status load(struct store_job *j, struct store *s) {
     struct session_turn *t = CONTAINER_OF(j, struct session_turn, job);
     struct loaded l = {.turn = t};
@@ -159,6 +169,7 @@ static tda_status load(struct store_job *j, struct store *s) {
     }
     tda_status status = s->ops->get(s, t->id, on_session, &l, &j->error);
     if (!status && !l.own) status = not_own(t, &j->error);
+    if (!status) status = full(&l, &j->error);
     return status ? status : s->ops->turns(s, t->id, 0, true, on_past, t, &j->error);
 }
 
@@ -172,10 +183,18 @@ static void copy_reply(struct session_turn *t) {
     }
 }
 
+/* The turn is not kept, but its tokens were used. */
+static void store_usage_at_least(struct session_turn *t) {
+    struct usage_sums sums = account_sums(t->account.work);
+    t->account.reserved = sessions_reserve(t->account.work->agent->sessions, NULL) == TDA_OK;
+    account_store_usage(&t->account, &sums);
+}
+
 static void on_stored(struct task *task) {
     struct session_turn *t = CONTAINER_OF(task, struct session_turn, back);
     struct error e = t->job.error;
     if (!t->job.status) copy_reply(t);
+    if (t->job.status) store_usage_at_least(t);
     finish(t, t->job.status ? &e : NULL);
 }
 

@@ -210,6 +210,27 @@ class Sessions(unittest.TestCase):
             self.assertEqual(c.call("session.get", user="u", session=s)["turns"], 1)
 
 
+    def test_a_turn_that_cannot_be_kept_is_an_error_and_its_tokens_count(self):
+        with Upstream() as up, Place() as place, place.daemon(fake(up) + "sessions: {turns: 2}\n") as d:
+            c = d.client
+            configure(c, "u")
+            s = c.call("session.create", user="u")["session"]
+            up.delay = 1
+            slot = c.begin("agent.run", user="u", session=s, input="slow")
+            until(lambda: len(up.chats()) == 1)
+            c.call("session.delete", user="u", session=s)
+            with self.assertRaises(RpcError) as caught:
+                c.end(slot)
+            self.assertEqual(caught.exception.kind, "session_not_found")
+            until(lambda: c.call("usage.get", user="u")["total"]["calls"] == 1)
+            up.delay = 0
+            s = c.call("session.create", user="u")["session"]
+            for _ in range(2):
+                run(c, "u", s, "x")
+            self.assertEqual(c.error("agent.run", user="u", session=s, input="x").kind, "session_full")
+            self.assertEqual(len(up.chats()), 3, "said before the model is paid")
+
+
 class Kept(unittest.TestCase):
     def test_a_key_is_answered_from_the_store_after_kill_9(self):
         with Upstream() as up, Place() as place:
