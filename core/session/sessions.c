@@ -5,10 +5,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "session/ledger.h"
 
 enum { GROUP_MAX = 256 };
+#define CALM_NS NS_PER_S
 
 struct lane {
     struct sessions *sessions;
@@ -27,7 +29,9 @@ struct sessions {
     pthread_mutex_t lock; /* of `entries` */
     struct session_entry *entries;
     _Atomic uint64_t groups, written, failed, refused, reads;
-    _Atomic bool complaining; /* the log says once that the store fails, and once that it works again */
+    /* The log says once that the store fails, and once that it works again: that nothing has failed for a while. */
+    _Atomic bool complaining;
+    _Atomic int64_t failed_ns;
 };
 
 /* ---- what the threads do ---- */
@@ -72,9 +76,11 @@ static void write_group(struct sessions *ss, struct store_job *list) {
 
 static void tell_log(struct sessions *ss, const struct store_job *j) {
     bool fails = j->status == TDA_E_IO || j->status == TDA_E_NOMEM;
+    if (fails) atomic_store(&ss->failed_ns, clock_now_ns());
+    bool calm = !j->status && clock_now_ns() - atomic_load(&ss->failed_ns) > CALM_NS;
     if (fails && !atomic_exchange(&ss->complaining, true))
         log_error("the session store fails; callers are told, nothing acknowledged is lost", LOG_Z("reason", j->error.text));
-    else if (!j->status && atomic_exchange(&ss->complaining, false))
+    else if (calm && atomic_exchange(&ss->complaining, false))
         log_info("the session store works again");
 }
 

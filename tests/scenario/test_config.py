@@ -163,7 +163,7 @@ class CommandLine(unittest.TestCase):
         d.process.kill()
         d.process.wait()
         self.assertTrue(os.path.exists(path))
-        p = subprocess.Popen([str(BIN / "tdad"), "--set", f"listen={d.url}"], env=dict(os.environ, TDA_PLUGIN_DIR=str(BIN.parent / "plugins")),
+        p = subprocess.Popen([str(BIN / "tdad"), "--set", f"listen={d.url}"], env=dict(os.environ, TDA_SESSIONS_PATH="none", TDA_PLUGIN_DIR=str(BIN.parent / "plugins")),
                              stderr=subprocess.DEVNULL)
         d._client = None
         d.process = p
