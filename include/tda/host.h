@@ -67,15 +67,17 @@ struct tda_host {
      * from start or connect until drop returns. NULL when stale. */
     void *(*state)(tda_handle h);
 
-    /* [loop], [worker] One event of a call. AGAIN: the consumer is behind; emit later (on_wake comes with TDA_TOKEN_DRAINED). On a
-     * worker it waits instead while much is on its way, and says CANCELLED, TIMEOUT or STALE once the call has ended: return from
-     * run then. */
+    /* [loop], [worker] One event of a call. Never AGAIN: the host takes every event, and reads the call's flows no faster than its
+     * consumer; an answer above the operator's cap ends the call. On a worker it waits while much is on its way, and says
+     * CANCELLED, TIMEOUT or STALE once the call has ended: return from run then. */
     tda_status (*emit)(tda_call call, const struct tda_event *event);
 
-    /* [loop], [worker] The end of a call. The first wins, later ones are STALE. drop follows, after the callback has returned. */
+    /* [loop], [worker] The end of a call. The first wins, later ones are STALE. Nothing comes for the call any more but drop, after
+     * the callback has returned. */
     tda_status (*finish)(tda_call call, const struct tda_result *result);
 
-    /* [any] on_wake (conn_wake) of the handle's owner is called on its loop, with token. */
+    /* [any] on_wake (conn_wake) of the handle's owner is called on its loop, with token. Tokens with the top bit set are the host's
+     * own: use none. */
     tda_status (*wake)(tda_handle h, uint64_t token);
 
     /* [loop] The same after `ms`. One timer per token; setting it again moves it, 0 ms removes it. At most 16 per handle. */
@@ -112,9 +114,6 @@ struct tda_host {
      * whom the operator allows it (plugins.allow_secrets), else DENIED. The memory is valid until run returns. */
     tda_status (*secret_get)(tda_call call, tda_str name, tda_str *ret_value);
 };
-
-/* on_wake token of the host's own: what emit refused may be emitted now. Do not use tokens with the top bit set. */
-#define TDA_TOKEN_DRAINED 0x8000000000000001u
 
 #ifdef __cplusplus
 }

@@ -96,11 +96,10 @@ const char *tda_test_next_line(struct tda_test_flow *f);
 void tda_test_stderr(struct tda_test_flow *f, const char *line);
 void tda_test_exit(struct tda_test_flow *f, int32_t code); /* the process ends: 128 + signal */
 
-/* ---- time, and a consumer that is behind ---- */
+/* ---- time, and events that are refused ---- */
 
 void tda_test_advance(struct tda_test *t, int64_t ms); /* timers that are due fire, in their order */
-/* The emit after `after` more answers `status` instead of taking the event. With TDA_E_AGAIN the consumer catches up when the
- * callback has returned: on_wake comes with TDA_TOKEN_DRAINED. */
+/* The emit after `after` more answers `status`, a failure, instead of taking the event. */
 void tda_test_refuse_emit(struct tda_test *t, uint64_t after, tda_status status);
 
 #ifdef __cplusplus

@@ -1,5 +1,4 @@
-/* What the host calls. An answer is a row of steps, one event each; when the host says AGAIN the row stops where it is and goes on
- * when the consumer has caught up. */
+/* What the host calls. Everything is said and done within start. */
 #include <stdio.h>
 
 #include "offline.h"
@@ -51,6 +50,14 @@ static void finish(tda_call call, uint32_t cls, tda_str text) {
     offline_host->finish(call, &r);
 }
 
+/* `s`: how saying the answer went. */
+static void finish_said(tda_call call, tda_status s) {
+    if (s)
+        finish(call, TDA_C_INTERNAL, TDA_STR("the host took no more of the answer"));
+    else
+        finish(call, TDA_C_OK, (tda_str){NULL, 0});
+}
+
 static bool known_model(tda_str model) {
     tda_str family = TDA_STR("offline");
     return model.n == 0 || (model.n >= family.n && memcmp(model.p, family.p, family.n) == 0);
@@ -63,7 +70,7 @@ static void finish_unknown_model(tda_call call, tda_str model) {
     finish(call, TDA_C_NOT_FOUND, tda_str_of(text));
 }
 
-/* ---- chat: the row of steps ---- */
+/* ---- chat ---- */
 
 static tda_status emit_start(const struct call *c) {
     struct tda_event e = {.size = sizeof e, .kind = TDA_EV_START};
@@ -82,16 +89,16 @@ static tda_status emit_part_start(const struct call *c) {
     return offline_host->emit(c->handle, &e);
 }
 
-static tda_status emit_body(struct call *c) {
-    while (c->said < c->out.n) {
+static tda_status emit_body(const struct call *c) {
+    tda_status s = TDA_OK;
+    for (size_t said = 0; said < c->out.n && !s;) {
         struct tda_event e = {.size = sizeof e, .kind = c->tool[0] ? TDA_EV_ARGS : TDA_EV_TEXT};
-        tda_str rest = {c->out.p + c->said, c->out.n - c->said};
+        tda_str rest = {c->out.p + said, c->out.n - said};
         e.text = (tda_str){rest.p, whole_characters(rest, c->stream ? DELTA_BYTES : OUT_MAX)};
-        tda_status s = offline_host->emit(c->handle, &e);
-        if (s) return s;
-        c->said += e.text.n;
+        s = offline_host->emit(c->handle, &e);
+        said += e.text.n;
     }
-    return TDA_OK;
+    return s;
 }
 
 /* No model, no tokens: unknown, which is not 0. */
@@ -101,38 +108,24 @@ static tda_status emit_usage(const struct call *c) {
     return offline_host->emit(c->handle, &e);
 }
 
-static tda_status emit_simple(const struct call *c, uint32_t kind) {
-    struct tda_event e = {.size = sizeof e, .kind = kind};
-    if (kind == TDA_EV_STOP) {
-        e.stop = c->tool[0] ? TDA_STOP_TOOL_USE : TDA_STOP_END_TURN;
-        e.raw = c->tool[0] ? TDA_STR("tool_use") : TDA_STR("end_turn");
-    }
+static tda_status emit_part_stop(const struct call *c) {
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_PART_STOP};
     return offline_host->emit(c->handle, &e);
 }
 
-static tda_status take_step(struct call *c) {
-    switch (c->step) {
-    case STEP_START: return emit_start(c);
-    case STEP_PART: return emit_part_start(c);
-    case STEP_BODY: return emit_body(c);
-    case STEP_PART_STOP: return emit_simple(c, TDA_EV_PART_STOP);
-    case STEP_USAGE: return emit_usage(c);
-    case STEP_STOP: return emit_simple(c, TDA_EV_STOP);
-    default: finish(c->handle, TDA_C_OK, (tda_str){NULL, 0}); return TDA_OK;
-    }
+static tda_status emit_stop(const struct call *c) {
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_STOP};
+    e.stop = c->tool[0] ? TDA_STOP_TOOL_USE : TDA_STOP_END_TURN;
+    e.raw = c->tool[0] ? TDA_STR("tool_use") : TDA_STR("end_turn");
+    return offline_host->emit(c->handle, &e);
 }
 
-static void go_on(struct call *c) {
-    while (c->step < STEP_DONE) {
-        tda_status s = take_step(c);
-        if (s == TDA_E_AGAIN) return;
-        if (s) {
-            c->step = STEP_DONE;
-            finish(c->handle, TDA_C_INTERNAL, TDA_STR("the host took no more of the answer"));
-            return;
-        }
-        c->step++;
-    }
+static tda_status emit_answer(const struct call *c) {
+    static tda_status (*const events[])(const struct call *) = {emit_start,     emit_part_start, emit_body,
+                                                                emit_part_stop, emit_usage,      emit_stop};
+    tda_status s = TDA_OK;
+    for (size_t i = 0; i < sizeof events / sizeof events[0] && !s; i++) s = events[i](c);
+    return s;
 }
 
 /* offline-2 shouts, so that the answers of two users with two models can be told apart. */
@@ -153,30 +146,19 @@ static void chat(tda_call call, const struct tda_request *r) {
     snprintf(c->model, sizeof c->model, "%.*s", (int)(model.n < NAME_MAX_BYTES ? model.n : NAME_MAX_BYTES), model.p);
     rules_apply(c, r);
     if (!c->tool[0] && tda_str_eq(model, TDA_STR("offline-2"))) shout(&c->out);
-    go_on(c);
+    finish_said(call, emit_answer(c));
 }
 
 /* ---- the other operations ---- */
 
-static void list_models(struct call *c) {
-    for (; c->models_said < sizeof models / sizeof models[0]; c->models_said++) {
-        tda_str id = tda_str_of(models[c->models_said]);
+static void list_models(tda_call call) {
+    tda_status s = TDA_OK;
+    for (size_t i = 0; i < sizeof models / sizeof models[0] && !s; i++) {
+        tda_str id = tda_str_of(models[i]);
         struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = id};
-        tda_status s = offline_host->emit(c->handle, &e);
-        if (s == TDA_E_AGAIN) return;
-        if (s) {
-            finish(c->handle, TDA_C_INTERNAL, TDA_STR("the host took no list of models"));
-            return;
-        }
+        s = offline_host->emit(call, &e);
     }
-    finish(c->handle, TDA_C_OK, (tda_str){NULL, 0});
-}
-
-static void start_list(tda_call call) {
-    struct call *c = offline_host->state(call);
-    c->handle = call;
-    c->listing = true;
-    list_models(c);
+    finish_said(call, s);
 }
 
 static tda_status start(void *self, tda_call call, const struct tda_request *r) {
@@ -184,7 +166,7 @@ static tda_status start(void *self, tda_call call, const struct tda_request *r) 
     if (!offline_host->state(call)) return TDA_E_STALE;
     switch (r->op) {
     case TDA_OP_CHAT: chat(call, r); break;
-    case TDA_OP_MODELS: start_list(call); break;
+    case TDA_OP_MODELS: list_models(call); break;
     case TDA_OP_VALIDATE:
         if (known_model(r->model))
             finish(call, TDA_C_OK, (tda_str){NULL, 0});
@@ -197,25 +179,8 @@ static tda_status start(void *self, tda_call call, const struct tda_request *r) 
     return TDA_OK;
 }
 
-static void on_wake(void *self, tda_call call, uint64_t token) {
-    (void)self;
-    struct call *c = offline_host->state(call);
-    if (!c || !c->handle || token != TDA_TOKEN_DRAINED) return;
-    if (c->listing)
-        list_models(c);
-    else
-        go_on(c);
-}
-
 static void on_flow(void *self, tda_call call, const struct tda_flow_event *event) {
     (void)self, (void)call, (void)event; /* it opens none */
-}
-
-static void cancel(void *self, tda_call call) {
-    (void)self;
-    struct call *c = offline_host->state(call);
-    if (c) c->step = STEP_DONE;
-    finish(call, TDA_C_CANCELLED, TDA_STR("cancelled"));
 }
 
 static tda_status boot(void) {
@@ -239,9 +204,7 @@ static const struct tda_provider provider = {.size = sizeof provider,
                                              .open = open_instance,
                                              .close = close_instance,
                                              .start = start,
-                                             .on_flow = on_flow,
-                                             .on_wake = on_wake,
-                                             .cancel = cancel};
+                                             .on_flow = on_flow};
 
 static const void *interface(tda_str id) {
     return tda_str_eq(id, TDA_STR(TDA_PROVIDER_ID)) ? &provider : NULL;

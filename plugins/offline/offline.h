@@ -36,16 +36,10 @@ void out_z(struct out *o, const char *s);
 /* At most `max` bytes of s, cut between characters, with a note when something was left out. */
 void out_quote(struct out *o, tda_str s, size_t max);
 
-enum step { STEP_START, STEP_PART, STEP_BODY, STEP_PART_STOP, STEP_USAGE, STEP_STOP, STEP_FINISH, STEP_DONE };
-
 /* The state of one call. `out` is the text to say, or the arguments when `tool` is not empty. */
 struct call {
     tda_call handle;
-    uint32_t step; /* enum step: what comes next */
     uint32_t stream;
-    size_t said; /* of out */
-    bool listing;
-    size_t models_said;
     char model[NAME_MAX_BYTES + 1];
     char tool[NAME_MAX_BYTES + 1];
     char tool_id[32];

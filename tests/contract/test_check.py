@@ -87,7 +87,6 @@ class Broken(Folder):
         "FOREIGN_HOST": "asks for https://elsewhere.example.org:443, which is neither",
         "KEEPS_POINTER": "lent to it for one callback only",
         "DEPENDS_ON_CUTS": "what it says must not depend on that",
-        "LOSES_REFUSED": "with AGAIN for",
         "NEVER_FINISHES": "never finishes",
         "EMITS_AFTER_FINISH": "emits an event after finish",
         "FINISHES_TWICE": "finishes a call twice",

@@ -82,6 +82,16 @@ class New(unittest.TestCase):
         self.assertEqual(r.returncode, 2)
         self.assertIn("wrong.case, line 1", r.stderr)
 
+    def test_make_says_what_to_do_when_the_interface_is_not_installed(self):
+        for lang in ("c", "cpp", "go"):  # Rust's has the interface's structs in the folder
+            for kind in ("provider", "adapter"):
+                name = f"lost-{kind}-{lang}"
+                self.run_ok(self.env["TDA"], "plugin", "new", kind, "--lang", lang, name, "--dir", self.folder)
+                env = dict(self.env, PKG_CONFIG_PATH="", PKG_CONFIG_LIBDIR=str(self.folder))
+                r = subprocess.run(["make", "-C", str(self.folder / name)], capture_output=True, text=True, env=env)
+                self.assertEqual(r.returncode, 2, name)
+                self.assertIn("pkg-config does not find tda-plugin: install tda, or PKG_CONFIG_PATH=", r.stderr)
+
     def test_wrong_usage(self):
         for args, words in ((["provider", "--lang", "cobol", "x"], "--lang wants"), (["oracle", "--lang", "c", "x"], "provider or adapter"),
                             (["provider", "--lang", "c", "Bad Name"], "becomes the plugin's id"), (["provider", "--lang", "c"], "becomes the plugin's id")):

@@ -31,7 +31,6 @@ tda_status codec_start(void *self, tda_call call, const struct tda_request *r) {
     c->handle = call;
     c->op = r->op;
     c->reply.retry_ms = -1;
-    c->held_end = &c->held;
     take_model(c, r->model);
     if (!c->over) c->ops->start(c, r);
     return TDA_OK;
@@ -114,27 +113,19 @@ void codec_whole(struct codec *c, uint32_t stop, tda_str raw) {
 void codec_on_wake(void *self, tda_call call, uint64_t token) {
     struct codec *c = codec_host->state(call);
     (void)self;
-    if (!c) return;
-    if (token == TDA_TOKEN_DRAINED)
-        out_flush(c);
-    else if (token == LINGER_TOKEN && c->whole)
-        call_succeed(c); /* the connection's end did not come; the answer did */
+    if (c && token == LINGER_TOKEN && c->whole) call_succeed(c); /* the connection's end did not come; the answer did */
 }
 
 void codec_cancel(void *self, tda_call call) {
     struct codec *c = codec_host->state(call);
     (void)self;
-    if (!c) return;
-    out_fini(c); /* nobody waits for them */
-    call_fail(c, TDA_C_CANCELLED, "cancelled");
-    out_flush(c);
+    if (c) call_fail(c, TDA_C_CANCELLED, "cancelled");
 }
 
 void codec_drop(void *self, tda_call call) {
     struct codec *c = codec_host->state(call);
     (void)self;
     if (!c || !c->ops) return;
-    out_fini(c);
     if (c->ops->fini) c->ops->fini(c);
     parts_fini(&c->parts);
     text_fini(&c->model);

@@ -4,7 +4,7 @@
  *   codec.c   what the host calls: start, flow events, wake, cancel, drop
  *   http.c    settings -> address and headers; opens the flow; reads the answer's head
  *   parts.c   text, thinking and tool calls of an answer, numbered and in order -> SDK events
- *   out.c     events to the host; those that it cannot take now are kept; the end of a call
+ *   out.c     events to the host; the end of a call
  *   errors.c  a refusal, or an error inside an answer -> class, code, text, and how long to wait
  *   write.c   JSON members in one line each; the caller's `extra`
  *   turns.c   the conversation as turns of user and assistant
@@ -23,7 +23,6 @@ enum {
     REQUEST_MAX = 64 << 20,     /* bytes of a body, and of one text in it                                            */
     BODY_MAX = 32 << 20,        /* of a whole answer                                                                 */
     ERROR_BODY_MAX = 64 << 10,  /* of a refusal's body; the rest is not read                                         */
-    HELD_MAX = 64 << 20,        /* of events that wait for the consumer                                              */
     TOOL_CALLS_MAX = 128,       /* in one answer                                                                     */
     TOOL_TEXT_MAX = 4 << 20,    /* of a tool call's id, or of arguments that came before its name                    */
     URL_PART_MAX = 4096,        /* base_url; a model's name                                                          */
@@ -109,7 +108,6 @@ struct parts {
     struct tool *tools; /* TOOL_CALLS_MAX of them, made when the first comes */
 };
 
-struct held;
 struct codec_ops;
 
 /* The first member of a plugin's own struct for a call, in host->state(call). */
@@ -120,8 +118,7 @@ struct codec {
     uint32_t op;    /* enum tda_op */
     uint32_t stage; /* the plugin's own; which of its requests is under way */
     bool streaming; /* items of a 2xx answer go to ops->item as they come; else the answer is collected in `body` */
-    bool over;      /* the end was said, or waits behind held events */
-    bool finished;  /* finish was said to the host */
+    bool over;      /* the end was said */
     bool whole;     /* the answer is whole; only the connection's end is missing */
     bool has_usage;
     struct tda_usage usage; /* sent with the end of the answer */
@@ -131,8 +128,6 @@ struct codec {
     struct parts parts;
     struct fault fault;
     char request_id[128];
-    struct held *held, **held_end;
-    size_t held_bytes;
 };
 
 /* One service. All but `judge`, `wake` and `fini` are required. */
@@ -192,9 +187,8 @@ void codec_whole(struct codec *c, uint32_t stop, tda_str raw);
 
 /* ---- out.c ---- */
 
+/* One that the host does not take ends the call. */
 void out_event(struct codec *c, const struct tda_event *e);
-void out_flush(struct codec *c); /* the consumer has caught up */
-void out_fini(struct codec *c);
 
 /* Ends the call; the first end counts. The text says what, where and what to do. */
 void call_fail(struct codec *c, uint32_t cls, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

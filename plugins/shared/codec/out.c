@@ -1,24 +1,12 @@
-/* Events on their way to the host. When the host says AGAIN the event is copied and kept, and so is everything after it, the end
- * included: order stays. What is kept is bounded; a consumer that falls further behind loses the answer, and is told so. */
+/* Events on their way to the host, and the end behind them. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "codec.h"
-
-struct held {
-    struct held *next;
-    size_t size;
-    struct tda_event event;
-    struct tda_usage usage;
-    char bytes[];
-};
 
 /* ---- the end ---- */
 
 static void say_finish(struct codec *c) {
-    if (c->finished) return;
-    c->finished = true;
     struct tda_result r = {.size = sizeof r, .cls = c->fault.cls, .retry_ms = c->fault.retry_ms};
     r.http_status = c->fault.http_status;
     if (c->fault.code[0]) r.code = tda_str_of(c->fault.code);
@@ -32,7 +20,7 @@ void call_end(struct codec *c) {
     c->over = true;
     if (c->flow) codec_host->flow_abort(c->handle, c->flow);
     c->flow = 0;
-    if (!c->held) say_finish(c);
+    say_finish(c);
 }
 
 void call_fail(struct codec *c, uint32_t cls, const char *fmt, ...) {
@@ -57,87 +45,8 @@ void call_succeed(struct codec *c) {
 
 /* ---- events ---- */
 
-static tda_str keep(char **at, tda_str s) {
-    tda_str copy = {*at, s.n};
-    if (!s.p) return s;
-    if (s.n) memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
-static void drop_held(struct codec *c) {
-    while (c->held) {
-        struct held *h = c->held;
-        c->held = h->next;
-        free(h);
-    }
-    c->held_end = &c->held;
-    c->held_bytes = 0;
-}
-
-static void hold(struct codec *c, const struct tda_event *e) {
-    size_t n = e->id.n + e->name.n + e->text.n + e->raw.n;
-    struct held *h = n <= HELD_MAX - c->held_bytes ? malloc(sizeof *h + n) : NULL;
-    if (!h) {
-        bool full = n > HELD_MAX - c->held_bytes;
-        drop_held(c);
-        if (full)
-            call_fail(c, TDA_C_TOO_LARGE, "more than %d MiB of the answer wait to be read: read faster", HELD_MAX >> 20);
-        else
-            call_fail_memory(c);
-        return;
-    }
-    char *at = h->bytes;
-    h->next = NULL;
-    h->size = n;
-    h->event = *e;
-    h->event.id = keep(&at, e->id);
-    h->event.name = keep(&at, e->name);
-    h->event.text = keep(&at, e->text);
-    h->event.raw = keep(&at, e->raw);
-    if (e->usage) {
-        h->usage = *e->usage;
-        h->event.usage = &h->usage;
-    }
-    if (!c->held) c->held_end = &c->held;
-    *c->held_end = h;
-    c->held_end = &h->next;
-    c->held_bytes += n;
-}
-
-static void refused(struct codec *c, tda_status s) {
-    drop_held(c);
-    c->over = c->finished; /* an end that waited behind them is not true any more */
-    call_fail(c, TDA_C_INTERNAL, "the host took no more events of the answer (status %d)", (int)s);
-}
-
 void out_event(struct codec *c, const struct tda_event *e) {
     if (c->over) return;
-    if (c->held) {
-        hold(c, e);
-        return;
-    }
     tda_status s = codec_host->emit(c->handle, e);
-    if (s == TDA_E_AGAIN)
-        hold(c, e);
-    else if (s)
-        refused(c, s);
-}
-
-void out_flush(struct codec *c) {
-    while (c->held) {
-        struct held *h = c->held;
-        tda_status s = codec_host->emit(c->handle, &h->event);
-        if (s == TDA_E_AGAIN) return;
-        c->held = h->next;
-        c->held_bytes -= h->size;
-        free(h);
-        if (s) refused(c, s);
-    }
-    c->held_end = &c->held;
-    if (c->over) say_finish(c);
-}
-
-void out_fini(struct codec *c) {
-    drop_held(c);
+    if (s) call_fail(c, TDA_C_INTERNAL, "the host took no more events of the answer (status %d)", (int)s);
 }

@@ -23,7 +23,7 @@ struct state {
     tda_call call;
     tda_flow flow;
     tda_str kept;
-    int over, waits;
+    int over;
     size_t n;
     char text[4096];
 };
@@ -147,14 +147,7 @@ static void end(struct state *s) {
     tda_str text;
     text.p = s->text;
     text.n = s->n;
-    s->waits = 0;
-#if defined(LOSES_REFUSED)
-    say(s->call, text);
-    finish(s->call, TDA_C_OK);
-#else
     tda_status status = say(s->call, text);
-    s->waits = status == TDA_E_AGAIN;
-    if (s->waits) return;
     s->over = 1;
 #if defined(NEVER_FINISHES)
     return;
@@ -166,7 +159,6 @@ static void end(struct state *s) {
     finish(s->call, TDA_C_OK);
 #else
     finish(s->call, status ? TDA_C_INTERNAL : TDA_C_OK);
-#endif
 #endif
 }
 
@@ -181,14 +173,8 @@ static void on_flow(void *self, tda_call call, const struct tda_flow_event *even
     if (event->kind == TDA_FLOW_END || event->kind == TDA_FLOW_FAIL) end(s);
 }
 
-static void on_wake(void *self, tda_call call, uint64_t token) {
-    struct state *s = (struct state *)host->state(call);
-    (void)self;
-    if (s && s->waits && token == TDA_TOKEN_DRAINED) end(s);
-}
-
 static const struct tda_provider provider = {
-    sizeof provider, 0, sizeof(struct state), 0, NULL, NULL, start, on_flow, on_wake, NULL, NULL, NULL};
+    sizeof provider, 0, sizeof(struct state), 0, NULL, NULL, start, on_flow, NULL, NULL, NULL, NULL};
 
 static const void *find_interface(tda_str id) {
 #if defined(CLAIMS_EVERYTHING)

@@ -127,7 +127,7 @@ void case_answers(const struct check *c, struct result *r) {
     state_compare(booted, c->note, r);
 }
 
-/* What follows the requests: how a request was written does not depend on how its answer came. */
+/* The lines in which they part. */
 static void first_difference(const char *a, const char *b, char *out, size_t size) {
     size_t at = 0, line = 0;
     for (; a[at] && a[at] == b[at]; at++)
@@ -201,7 +201,7 @@ void case_cancel(const struct check *c, struct result *r) {
     for_each(c, r, stop_everywhere);
 }
 
-/* ---- emit says no ---- */
+/* ---- emit says no; a process reads slowly ---- */
 
 static void refuse_at(struct tda_test *t, const struct fixture *f, uint64_t at, struct result *r) {
     static const tda_status faults[] = {TDA_E_NOMEM, TDA_E_LIMIT};
@@ -214,25 +214,15 @@ static void refuse_at(struct tda_test *t, const struct fixture *f, uint64_t at, 
     }
 }
 
-/* AGAIN is for providers: a call of an adapter has no on_wake to hear TDA_TOKEN_DRAINED with. */
 static void refuse_everywhere(struct tda_test *t, const struct fixture *f, struct result *r) {
     struct outcome whole;
-    char how[64];
-    bool ok = !f->of_adapter;
     play(t, &(struct plan){.fixture = f}, &whole);
-    for (uint64_t at = 1; at <= whole.emits; at++) {
-        snprintf(how, sizeof how, "with AGAIN for event %llu", (unsigned long long)at);
-        struct plan again = {.fixture = f, .refuse_at = at, .refuse_status = TDA_E_AGAIN, .pieces = at % 2 ? WHOLE : LINES};
-        ok = ok && compare_with(t, &again, &whole, how, r);
-        refuse_at(t, f, at, r);
-    }
-    struct plan often = {.fixture = f, .refuse_at = 1, .refuse_every = 2, .refuse_status = TDA_E_AGAIN, .pieces = LINES};
-    if (ok && whole.emits) compare_with(t, &often, &whole, "with AGAIN for every other event", r);
+    for (uint64_t at = 1; at <= whole.emits; at++) refuse_at(t, f, at, r);
     if (f->of_adapter) compare_with(t, &(struct plan){.fixture = f, .send_again = true}, &whole, "with AGAIN for flow_send", r);
     outcome_fini(&whole);
 }
 
-void case_again(const struct check *c, struct result *r) {
+void case_refusals(const struct check *c, struct result *r) {
     for_each(c, r, refuse_everywhere);
 }
 

@@ -15,7 +15,7 @@ static const struct {
     {"answers: every call has one end and one drop", case_answers, false, true},
     {"answers cut at every byte say the same", case_split, false, false},
     {"cancel, deadline, broken connection and cut answer at every event", case_cancel, false, false},
-    {"events that the consumer cannot take now, at every event", case_again, false, false},
+    {"an event that the host does not take, at every event", case_refusals, false, false},
     {"hostile requests", case_requests, true, true},
     {"hostile configuration", case_settings, false, true},
     {"many calls leave nothing behind", case_leaks, false, true},

@@ -142,11 +142,11 @@ enum stop { STOP_NONE, STOP_CANCEL, STOP_DEADLINE, STOP_BREAK, STOP_END, STOP_CL
 struct plan {
     const struct fixture *fixture;
     enum pieces pieces;
-    size_t cut_at;    /* CUT_AT: byte of all bodies in a row */
-    uint64_t random;  /* RANDOM */
-    enum stop stop;   /* what happens... */
-    unsigned stop_at; /* ...instead of this event, counted from 1 */
-    uint64_t refuse_at, refuse_every;
+    size_t cut_at;      /* CUT_AT: byte of all bodies in a row */
+    uint64_t random;    /* RANDOM */
+    enum stop stop;     /* what happens... */
+    unsigned stop_at;   /* ...instead of this event, counted from 1 */
+    uint64_t refuse_at; /* number of the emit that says refuse_status; 0: none */
     tda_status refuse_status;
     bool send_again;
     bool as_it_is;                     /* the user's configuration is not the fixture's, but what was set before */
@@ -199,7 +199,7 @@ void case_requests(const struct check *c, struct result *r);
 void case_answers(const struct check *c, struct result *r);
 void case_split(const struct check *c, struct result *r);
 void case_cancel(const struct check *c, struct result *r);
-void case_again(const struct check *c, struct result *r);
+void case_refusals(const struct check *c, struct result *r);
 void case_leaks(const struct check *c, struct result *r);
 void case_threads(const struct check *c, struct result *r);
 void case_fuzz(const struct check *c, struct result *r);

@@ -207,7 +207,6 @@ static void set_up(struct tda_test *t, const struct plan *p) {
     const struct fixture *f = p->fixture;
     if (!p->as_it_is) set_user(t, f, true);
     t->refuse_at = p->refuse_at ? t->emits + p->refuse_at : 0;
-    t->refuse_every = p->refuse_every;
     t->refuse_status = p->refuse_status;
     t->send_again = p->send_again;
 }
@@ -265,22 +264,6 @@ static char *mask_ids(char *text, const struct fixture *f) {
     return buf_take(&out, NULL);
 }
 
-/* Requests first, then what was said: an event that had to wait is said after the next request went out, and that is right. */
-static char *requests_first(char *text) {
-    struct buf out;
-    if (!text) return NULL;
-    buf_init(&out, TRANSCRIPT_MAX);
-    for (int requests = 1; requests >= 0; requests--) {
-        for (const char *line = text; *line;) {
-            size_t n = strcspn(line, "\n");
-            if ((strncmp(line, "open", 4) == 0) == (requests == 1)) buf_addf(&out, "%.*s\n", (int)n, line);
-            line += n + (line[n] == '\n');
-        }
-    }
-    free(text);
-    return buf_take(&out, NULL);
-}
-
 static char *joined(const struct player *p) {
     struct buf out;
     buf_init(&out, TRANSCRIPT_MAX);
@@ -291,7 +274,7 @@ static char *joined(const struct player *p) {
 }
 
 static void collect(const struct player *p, struct outcome *ret) {
-    ret->transcript = requests_first(mask_ids(joined(p), p->plan->fixture));
+    ret->transcript = mask_ids(joined(p), p->plan->fixture);
     ret->started = p->call != NULL || p->conn != NULL;
     ret->text = p->call ? str_dup(tda_str_of(tda_test_text(p->call))) : NULL;
     ret->events = p->events;

@@ -16,7 +16,7 @@ static const struct tda_adapter *adapter_of(const struct tda_test_call *c) {
 static bool refused_now(struct tda_test *t) {
     t->emits++;
     if (!t->refuse_at || t->emits != t->refuse_at) return false;
-    t->refuse_at = t->refuse_every ? t->emits + t->refuse_every : 0;
+    t->refuse_at = 0;
     return true;
 }
 
@@ -37,12 +37,8 @@ tda_status call_take_event(struct tda_test_call *c, const struct tda_event *even
         kit_fault(t, "it emits an event whose size is %u: fill size in with sizeof", event->size);
         return TDA_E_INVALID;
     }
-    if (c->behind) return TDA_E_AGAIN;
     if (c->cancelled || c->timed_out) return TDA_OK;
-    if (refused_now(t)) {
-        c->behind = t->refuse_status == TDA_E_AGAIN;
-        return t->refuse_status;
-    }
+    if (refused_now(t)) return t->refuse_status;
     struct kit_event *copy = arena_alloc(&c->subject.memory, sizeof *copy);
     if (!copy || record_copy(&c->subject.memory, event, &copy->event)) return TDA_E_NOMEM;
     check_event(t, &copy->event);
@@ -103,7 +99,7 @@ tda_status call_take_finish(struct tda_test_call *c, const struct tda_result *re
 /* A provider whose last flow has ended, which waits for nothing and has not finished, never will. */
 static void check_alive(struct tda_test_call *c) {
     struct tda_test *t = c->subject.test;
-    if (c->conn || c->finished || c->behind || subject_waits(&c->subject) || t->module->note.threads) return;
+    if (c->conn || c->finished || subject_waits(&c->subject) || t->module->note.threads) return;
     kit_fault(t, "it never finishes: the last flow has ended, no timer or wake is pending, and finish was not called");
     call_end(c, TDA_C_PROTOCOL, "the provider's plugin ended without a result");
 }
@@ -171,20 +167,9 @@ static void complete(struct tda_test_call *c) {
 bool calls_settle(struct tda_test *t) {
     struct tda_test_call *c;
     for (c = LIST_FIRST(&t->calls); c; c = LIST_NEXT(c, entry)) {
-        if (!c->started || c->done) continue;
-        if (c->finished) {
-            complete(c);
-            return true;
-        }
-        if (c->behind) {
-            c->behind = false;
-            if (!c->conn && !provider_of(c)->on_wake)
-                kit_fault(t,
-                          "emit said AGAIN, and the provider has no on_wake to hear TDA_TOKEN_DRAINED: what was refused is lost");
-            call_woken(c, TDA_TOKEN_DRAINED);
-            check_alive(c);
-            return true;
-        }
+        if (!c->started || c->done || !c->finished) continue;
+        complete(c);
+        return true;
     }
     return false;
 }

@@ -77,7 +77,7 @@ struct tda_test_call {
     struct tda_test_conn *conn; /* NULL: of a provider */
     uint32_t op;
     char *put[CONTEXT_KEYS]; /* what VALIDATE set, by key: of the candidate, not of the user */
-    bool started, finished, done, cancelled, timed_out, behind, missing_secret;
+    bool started, finished, done, cancelled, timed_out, missing_secret;
     struct tda_result result;
     struct kit_event *events, **events_end;
     size_t n_events;
@@ -140,7 +140,6 @@ struct tda_test {
     int64_t now_ms;
     uint64_t order;
     uint64_t emits, refuse_at; /* number of the emit that is refused; 0: none */
-    uint64_t refuse_every;     /* then the one so many later; 0: none */
     tda_status refuse_status;
     bool on_worker;  /* run of a blocking provider is under way */
     bool send_again; /* flow_send answers AGAIN once */
@@ -167,7 +166,7 @@ struct tda_test *kit_current(void);
 extern char *kit_mark;
 void kit_enter(struct tda_test *t, const char *callback);
 void kit_leave(struct tda_test *t);
-/* Wakes, drains, ends and drops, until nothing is left to do. */
+/* Wakes, ends and drops, until nothing is left to do. */
 void kit_settle(struct tda_test *t);
 
 /* ---- call.c ---- */

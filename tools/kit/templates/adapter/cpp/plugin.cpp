@@ -1,5 +1,6 @@
-/* @NAME@: an adapter, which is where tools come from, in C++. No exception may cross the line. The tool of this example adds two numbers, in this process. A server behind a
- * pipe is opened with a flow of kind TDA_FLOW_SERVER in connect, and answers in conn_flow; say READY when it is. */
+/* @NAME@: an adapter, which is where tools come from, in C++. No exception may cross the line. The tool of this example adds two
+ * numbers, in this process. A server behind a pipe is opened with a flow of kind TDA_FLOW_SERVER in connect, and answers in
+ * conn_flow; say READY when it is. */
 #include <string>
 
 #include "tda/plugin.h"

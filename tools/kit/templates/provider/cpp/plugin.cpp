@@ -1,5 +1,5 @@
 // @NAME@: a provider of models, in C++. The service of this example is asked with POST BASE_URL/generate and answers as a stream of
-// events: {"text": "Hel"}, {"text": "lo"}, {"done": true}. Put your service's words in their place. No exception may cross the line.
+// events: {"text": "Hel"}, {"text": "lo"}, {"done": true}. Put your service's words in their place. No exception crosses the line.
 #include <new>
 #include <string>
 
@@ -15,7 +15,6 @@ TDA_PLUGIN_NOTE("id @NAME@\n"
 
 namespace {
 
-constexpr size_t text_max = 1 << 20;
 const tda_host *host;
 const tda_json_api *json;
 
@@ -23,61 +22,35 @@ tda_str view(const std::string &s) {
     return {s.data(), s.size()};
 }
 
-enum Step { BEGIN, TEXT, PART_STOP, STOP, SAID };
+uint32_t class_of(int32_t status) {
+    if (status >= 200 && status <= 299) return TDA_C_OK;
+    switch (status) {
+    case 401: return TDA_C_AUTH;
+    case 403: return TDA_C_PERMISSION;
+    case 404: return TDA_C_NOT_FOUND;
+    case 429: return TDA_C_RATE;
+    default: return status >= 500 ? TDA_C_UPSTREAM : TDA_C_REQUEST;
+    }
+}
 
+// One call. The host's state for it holds a pointer to this.
 struct Call {
-    tda_call handle = 0;
-    int step = BEGIN; // what is said next: an event that the host cannot take now is said later
-    bool ended = false;
+    tda_call handle;
     int32_t http_status = 0;
-    uint32_t cls = TDA_C_OK;
-    std::string text;
-    size_t said = 0;
 
-    tda_status emit(uint32_t kind, tda_str what = {}) const {
+    void emit(uint32_t kind, tda_str what = {}) const {
         tda_event e{.size = sizeof e, .kind = kind, .part_kind = TDA_PART_TEXT};
         e.stop = kind == TDA_EV_STOP ? TDA_STOP_END_TURN : 0;
         e.text = what;
-        return host->emit(handle, &e);
+        host->emit(handle, &e);
     }
 
-    void finish(uint32_t how) {
-        tda_result r{.size = sizeof r, .cls = how, .retry_ms = -1, .http_status = http_status};
-        step = SAID;
+    void finish(uint32_t cls) const {
+        tda_result r{.size = sizeof r, .cls = cls, .retry_ms = -1, .http_status = http_status};
         host->finish(handle, &r);
     }
 
-    void end(uint32_t how) {
-        if (!ended) cls = how;
-        ended = true;
-    }
-
-    tda_status say_next() {
-        switch (step) {
-        case BEGIN: return emit(TDA_EV_PART_START);
-        case TEXT: return said < text.size() ? emit(TDA_EV_TEXT, {text.data() + said, text.size() - said}) : TDA_OK;
-        case PART_STOP: return emit(TDA_EV_PART_STOP);
-        default: return emit(TDA_EV_STOP);
-        }
-    }
-
-    // Says what there is to say, as far as the host takes it.
-    void go_on() {
-        while (step < SAID) {
-            bool all_said = said == text.size();
-            if (!ended && all_said) return; // more is to come
-            if (cls && all_said) break;
-            if (tda_status s = say_next()) {
-                if (s != TDA_E_AGAIN) finish(TDA_C_INTERNAL);
-                return;
-            }
-            if (step == TEXT) said = text.size();
-            if (step != TEXT || ended) step++;
-        }
-        finish(cls);
-    }
-
-    tda_status open(const tda_request *r) {
+    tda_status open(const tda_request *r) const {
         tda_str prompt{}, base{}, body{};
         const tda_msg *last = r->n_msgs ? r->msgs[r->n_msgs - 1] : nullptr;
         if (last && last->n_parts && last->parts[0]->kind == TDA_PART_TEXT) prompt = last->parts[0]->text;
@@ -101,56 +74,44 @@ struct Call {
         return host->flow_open(handle, &q, &flow);
     }
 
-    void take(tda_str data) {
+    void take_status(int32_t status) {
+        http_status = status;
+        if (uint32_t cls = class_of(status)) return finish(cls);
+        emit(TDA_EV_PART_START);
+    }
+
+    void take_item(tda_str data) const {
         tda_json root;
         int32_t done = 0;
-        if (json->parse(handle, data, &root)) return end(TDA_C_PROTOCOL);
-        tda_str piece = json->str(json->get(root, "text"));
-        if (piece.n > text_max - text.size()) return end(TDA_C_TOO_LARGE);
-        if (piece.n) text.append(piece.p, piece.n);
-        if (json->boolean(json->get(root, "done"), &done) && done) end(TDA_C_OK);
+        if (json->parse(handle, data, &root)) return finish(TDA_C_PROTOCOL);
+        tda_str text = json->str(json->get(root, "text"));
+        if (text.n) emit(TDA_EV_TEXT, text);
+        if (!json->boolean(json->get(root, "done"), &done) || !done) return;
+        emit(TDA_EV_PART_STOP);
+        emit(TDA_EV_STOP);
+        finish(TDA_C_OK);
     }
 };
 
 Call *call_of(tda_call handle) {
-    auto **slot = static_cast<Call **>(host->state(handle));
-    return slot ? *slot : nullptr;
-}
-
-uint32_t class_of(int32_t status) {
-    switch (status) {
-    case 401: return TDA_C_AUTH;
-    case 403: return TDA_C_PERMISSION;
-    case 404: return TDA_C_NOT_FOUND;
-    case 429: return TDA_C_RATE;
-    default: return status >= 500 ? TDA_C_UPSTREAM : TDA_C_REQUEST;
-    }
+    return *static_cast<Call **>(host->state(handle));
 }
 
 tda_status start(void *, tda_call handle, const tda_request *r) {
-    auto *c = new (std::nothrow) Call;
+    auto *c = new (std::nothrow) Call{handle};
     if (!c) return TDA_E_NOMEM;
     *static_cast<Call **>(host->state(handle)) = c;
-    c->handle = handle;
     if ((r->op != TDA_OP_CHAT && r->op != TDA_OP_VALIDATE) || c->open(r)) c->finish(TDA_C_REQUEST);
     return TDA_OK;
 }
 
+// After finish nothing comes any more.
 void on_flow(void *, tda_call handle, const tda_flow_event *e) {
     Call *c = call_of(handle);
-    if (!c || c->ended) return;
-    if (e->kind == TDA_FLOW_STATUS) {
-        c->http_status = e->status;
-        if (e->status < 200 || e->status > 299) c->end(class_of(e->status));
-    }
-    if (e->kind == TDA_FLOW_ITEM) c->take(e->data);
-    if (e->kind == TDA_FLOW_END) c->end(TDA_C_PROTOCOL); // without "done" it was cut off
-    if (e->kind == TDA_FLOW_FAIL) c->end(e->cls);
-    c->go_on();
-}
-
-void on_wake(void *, tda_call handle, uint64_t token) {
-    if (Call *c = call_of(handle); c && token == TDA_TOKEN_DRAINED) c->go_on();
+    if (e->kind == TDA_FLOW_STATUS) c->take_status(e->status);
+    if (e->kind == TDA_FLOW_ITEM) c->take_item(e->data);
+    if (e->kind == TDA_FLOW_END) c->finish(TDA_C_PROTOCOL); // without "done" it was cut off
+    if (e->kind == TDA_FLOW_FAIL) c->finish(e->cls);
 }
 
 void drop(void *, tda_call handle) {
@@ -163,7 +124,6 @@ const tda_provider provider = [] {
     p.call_state_size = sizeof(Call *);
     p.start = start;
     p.on_flow = on_flow;
-    p.on_wake = on_wake;
     p.drop = drop;
     return p;
 }();

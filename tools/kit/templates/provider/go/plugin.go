@@ -16,25 +16,10 @@ import (
 	"unsafe"
 )
 
-const textMax = 1 << 20
-
-const (
-	sayBegin = iota
-	sayText
-	sayPartStop
-	sayStop
-	said
-)
-
-// One call. step is what is said next: an event that the host cannot take now is said later.
+// One call.
 type call struct {
 	handle     C.tda_call
-	step       int
-	ended      bool
 	httpStatus C.int32_t
-	cls        C.uint32_t
-	text       []byte
-	saidBytes  int
 }
 
 // Calls of all loops; each is used on its own loop only.
@@ -58,65 +43,14 @@ func lend(b []byte) (C.tda_str, func()) {
 	return C.tda_str{p: (*C.char)(p), n: C.size_t(len(b))}, func() { C.free(p) }
 }
 
-func (c *call) emit(kind C.uint32_t, b []byte) C.int32_t {
+func (c *call) emit(kind C.uint32_t, b []byte) {
 	s, free := lend(b)
 	defer free()
-	return C.tda_say(c.handle, kind, s.p, s.n)
+	C.tda_say(c.handle, kind, s.p, s.n)
 }
 
 func (c *call) finish(cls C.uint32_t) {
-	c.step = said
 	C.tda_end(c.handle, cls, c.httpStatus)
-}
-
-func (c *call) end(cls C.uint32_t) {
-	if !c.ended {
-		c.cls = cls
-	}
-	c.ended = true
-}
-
-func (c *call) sayNext() C.int32_t {
-	switch c.step {
-	case sayBegin:
-		return c.emit(C.TDA_EV_PART_START, nil)
-	case sayText:
-		if c.saidBytes == len(c.text) {
-			return C.TDA_OK
-		}
-		return c.emit(C.TDA_EV_TEXT, c.text[c.saidBytes:])
-	case sayPartStop:
-		return c.emit(C.TDA_EV_PART_STOP, nil)
-	}
-	return c.emit(C.TDA_EV_STOP, nil)
-}
-
-// Says what there is to say, as far as the host takes it.
-func (c *call) goOn() {
-	for c.step < said {
-		allSaid := c.saidBytes == len(c.text)
-		if !c.ended && allSaid {
-			return // more is to come
-		}
-		if c.cls != C.TDA_C_OK && allSaid {
-			break
-		}
-		switch c.sayNext() {
-		case C.TDA_OK:
-		case C.TDA_E_AGAIN:
-			return
-		default:
-			c.finish(C.TDA_C_INTERNAL)
-			return
-		}
-		if c.step == sayText {
-			c.saidBytes = len(c.text)
-		}
-		if c.step != sayText || c.ended {
-			c.step++
-		}
-	}
-	c.finish(c.cls)
 }
 
 func (c *call) open(model, prompt []byte) C.int32_t {
@@ -135,27 +69,38 @@ func (c *call) open(model, prompt []byte) C.int32_t {
 	return C.tda_open(c.handle, url, body)
 }
 
-func (c *call) take(data []byte) {
+func (c *call) takeStatus(status C.int32_t) {
+	c.httpStatus = status
+	if cls := classOf(status); cls != C.TDA_C_OK {
+		c.finish(cls)
+		return
+	}
+	c.emit(C.TDA_EV_PART_START, nil)
+}
+
+func (c *call) takeItem(data []byte) {
 	var item struct {
 		Text string `json:"text"`
 		Done bool   `json:"done"`
 	}
 	if json.Unmarshal(data, &item) != nil {
-		c.end(C.TDA_C_PROTOCOL)
+		c.finish(C.TDA_C_PROTOCOL)
 		return
 	}
-	if len(item.Text) > textMax-len(c.text) {
-		c.end(C.TDA_C_TOO_LARGE)
-		return
+	if item.Text != "" {
+		c.emit(C.TDA_EV_TEXT, []byte(item.Text))
 	}
-	c.text = append(c.text, item.Text...)
 	if item.Done {
-		c.end(C.TDA_C_OK)
+		c.emit(C.TDA_EV_PART_STOP, nil)
+		c.emit(C.TDA_EV_STOP, nil)
+		c.finish(C.TDA_C_OK)
 	}
 }
 
 func classOf(status C.int32_t) C.uint32_t {
 	switch {
+	case status >= 200 && status <= 299:
+		return C.TDA_C_OK
 	case status == 401:
 		return C.TDA_C_AUTH
 	case status == 403:
@@ -179,32 +124,23 @@ func goStart(handle C.tda_call, op C.uint32_t, model, prompt C.tda_str) {
 	}
 }
 
+// After finish nothing comes any more.
+//
 //export goFlow
 func goFlow(handle C.tda_call, kind C.uint32_t, status C.int32_t, cls C.uint32_t, data C.tda_str) {
 	c := find(handle)
-	if c == nil || c.ended {
+	if c == nil {
 		return
 	}
 	switch kind {
 	case C.TDA_FLOW_STATUS:
-		c.httpStatus = status
-		if status < 200 || status > 299 {
-			c.end(classOf(status))
-		}
+		c.takeStatus(status)
 	case C.TDA_FLOW_ITEM:
-		c.take(text(data))
+		c.takeItem(text(data))
 	case C.TDA_FLOW_END:
-		c.end(C.TDA_C_PROTOCOL) // without "done" it was cut off
+		c.finish(C.TDA_C_PROTOCOL) // without "done" it was cut off
 	case C.TDA_FLOW_FAIL:
-		c.end(cls)
-	}
-	c.goOn()
-}
-
-//export goDrained
-func goDrained(handle C.tda_call) {
-	if c := find(handle); c != nil {
-		c.goOn()
+		c.finish(cls)
 	}
 }
 

@@ -15,10 +15,10 @@ TDA_PLUGIN_NOTE("id @NAME@\n"
 
 static const struct tda_host *host;
 
-int32_t tda_say(tda_call call, uint32_t kind, const char *text, size_t n) {
+void tda_say(tda_call call, uint32_t kind, const char *text, size_t n) {
     struct tda_event e = {.size = sizeof e, .kind = kind, .part_kind = TDA_PART_TEXT, .text = {text, n}};
     if (kind == TDA_EV_STOP) e.stop = TDA_STOP_END_TURN;
-    return host->emit(call, &e);
+    host->emit(call, &e);
 }
 
 void tda_end(tda_call call, uint32_t cls, int32_t http_status) {
@@ -61,18 +61,12 @@ static void on_flow(void *self, tda_call call, const struct tda_flow_event *e) {
     goFlow(call, e->kind, e->status, e->cls, e->data);
 }
 
-static void on_wake(void *self, tda_call call, uint64_t token) {
-    (void)self;
-    if (token == TDA_TOKEN_DRAINED) goDrained(call);
-}
-
 static void drop(void *self, tda_call call) {
     (void)self;
     goDrop(call);
 }
 
-static const struct tda_provider provider = {
-    .size = sizeof provider, .start = start, .on_flow = on_flow, .on_wake = on_wake, .drop = drop};
+static const struct tda_provider provider = {.size = sizeof provider, .start = start, .on_flow = on_flow, .drop = drop};
 
 static const void *interface(tda_str id) {
     return tda_str_eq(id, TDA_STR(TDA_PROVIDER_ID)) ? &provider : NULL;

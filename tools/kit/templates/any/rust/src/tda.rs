@@ -244,8 +244,6 @@ pub struct Host {
     pub flow_open: unsafe extern "C" fn(u64, *const FlowRequest, *mut u64) -> Status,
 }
 
-pub const TOKEN_DRAINED: u64 = 0x8000_0000_0000_0001;
-
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Json {

@@ -11,96 +11,30 @@ config base_url url u https://api.example.com address of the service\nconfig api
 #[link_section = ".note.tda"]
 static NOTE: Note<{ (NOTE_TEXT.len() + 3) / 4 * 4 }> = Note::new(NOTE_TEXT);
 
-const TEXT_MAX: usize = 1 << 20;
-
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Step {
-    Begin,
-    Text,
-    PartStop,
-    Stop,
-    Said,
-}
-
-/// One call. `step` is what is said next: an event that the host cannot take now is said later.
+/// One call. The host's state for it holds a pointer to this.
 struct Call {
     handle: u64,
-    step: Step,
-    ended: bool,
     http_status: i32,
-    cls: u32,
-    text: Vec<u8>,
-    said: usize,
 }
 
 impl Call {
-    fn emit(&self, kind: u32, text: Str) -> Status {
+    fn emit(&self, kind: u32, text: Str) {
         let mut e: Event = zeroed();
         e.size = size_of::<Event>();
         e.kind = kind;
         e.part_kind = PART_TEXT;
         e.text = text;
         e.stop = if kind == EV_STOP { STOP_END_TURN } else { 0 };
-        unsafe { (host().emit)(self.handle, &e) }
+        unsafe { (host().emit)(self.handle, &e) };
     }
 
-    fn finish(&mut self, cls: u32) {
+    fn finish(&self, cls: u32) {
         let mut r: CallResult = zeroed();
         r.size = size_of::<CallResult>();
         r.cls = cls;
         r.retry_ms = -1;
         r.http_status = self.http_status;
-        self.step = Step::Said;
         unsafe { (host().finish)(self.handle, &r) };
-    }
-
-    fn end(&mut self, cls: u32) {
-        if !self.ended {
-            self.cls = cls;
-        }
-        self.ended = true;
-    }
-
-    fn say_next(&self) -> Status {
-        match self.step {
-            Step::Begin => self.emit(EV_PART_START, Str::NONE),
-            Step::Text if self.said == self.text.len() => OK,
-            Step::Text => {
-                let rest = &self.text[self.said..];
-                self.emit(EV_TEXT, Str { p: rest.as_ptr() as *const c_char, n: rest.len() })
-            }
-            Step::PartStop => self.emit(EV_PART_STOP, Str::NONE),
-            _ => self.emit(EV_STOP, Str::NONE),
-        }
-    }
-
-    /// Says what there is to say, as far as the host takes it.
-    fn go_on(&mut self) {
-        while self.step < Step::Said {
-            let all_said = self.said == self.text.len();
-            if !self.ended && all_said {
-                return; // more is to come
-            }
-            if self.cls != C_OK && all_said {
-                break;
-            }
-            match self.say_next() {
-                OK => {}
-                E_AGAIN => return,
-                _ => return self.finish(C_INTERNAL),
-            }
-            if self.step == Step::Text {
-                self.said = self.text.len();
-            }
-            self.step = match self.step {
-                Step::Begin => Step::Text,
-                Step::Text if !self.ended => Step::Text,
-                Step::Text => Step::PartStop,
-                Step::PartStop => Step::Stop,
-                _ => Step::Said,
-            };
-        }
-        self.finish(self.cls);
     }
 
     unsafe fn open(&self, r: &Request) -> Status {
@@ -135,19 +69,28 @@ impl Call {
         (host().flow_open)(self.handle, &q, &mut flow)
     }
 
-    unsafe fn take(&mut self, data: Str) {
+    fn take_status(&mut self, status: i32) {
+        self.http_status = status;
+        match class_of(status) {
+            C_OK => self.emit(EV_PART_START, Str::NONE),
+            cls => self.finish(cls),
+        }
+    }
+
+    unsafe fn take_item(&self, data: Str) {
         let mut root = Json::NONE;
         let mut done = 0;
         if (json().parse)(self.handle, data, &mut root) != OK {
-            return self.end(C_PROTOCOL);
+            return self.finish(C_PROTOCOL);
         }
-        let piece = (json().str)((json().key)(root, Str::of("text"))).bytes();
-        if piece.len() > TEXT_MAX - self.text.len() {
-            return self.end(C_TOO_LARGE);
+        let text = (json().str)((json().key)(root, Str::of("text")));
+        if text.n > 0 {
+            self.emit(EV_TEXT, text);
         }
-        self.text.extend_from_slice(piece);
         if (json().boolean)((json().key)(root, Str::of("done")), &mut done) != 0 && done != 0 {
-            self.end(C_OK);
+            self.emit(EV_PART_STOP, Str::NONE);
+            self.emit(EV_STOP, Str::NONE);
+            self.finish(C_OK);
         }
     }
 }
@@ -174,6 +117,7 @@ unsafe fn call_of<'a>(handle: u64) -> Option<&'a mut Call> {
 
 fn class_of(status: i32) -> u32 {
     match status {
+        200..=299 => C_OK,
         401 => C_AUTH,
         403 => C_PERMISSION,
         404 => C_NOT_FOUND,
@@ -184,7 +128,7 @@ fn class_of(status: i32) -> u32 {
 }
 
 unsafe extern "C" fn start(_: *mut c_void, handle: u64, r: *const Request) -> Status {
-    let mut call = Box::new(Call { handle, step: Step::Begin, ended: false, http_status: 0, cls: C_OK, text: Vec::new(), said: 0 });
+    let call = Box::new(Call { handle, http_status: 0 });
     let known = (*r).op == OP_CHAT || (*r).op == OP_VALIDATE;
     if !known || call.open(&*r) != OK {
         call.finish(C_REQUEST);
@@ -193,29 +137,15 @@ unsafe extern "C" fn start(_: *mut c_void, handle: u64, r: *const Request) -> St
     OK
 }
 
+/// After finish nothing comes any more.
 unsafe extern "C" fn on_flow(_: *mut c_void, handle: u64, e: *const FlowEvent) {
     let (Some(c), e) = (call_of(handle), &*e) else { return };
-    if c.ended {
-        return;
-    }
     match e.kind {
-        FLOW_STATUS => {
-            c.http_status = e.status;
-            if !(200..300).contains(&e.status) {
-                c.end(class_of(e.status));
-            }
-        }
-        FLOW_ITEM => c.take(e.data),
-        FLOW_END => c.end(C_PROTOCOL), // without "done" it was cut off
-        FLOW_FAIL => c.end(e.cls),
+        FLOW_STATUS => c.take_status(e.status),
+        FLOW_ITEM => c.take_item(e.data),
+        FLOW_END => c.finish(C_PROTOCOL), // without "done" it was cut off
+        FLOW_FAIL => c.finish(e.cls),
         _ => {}
-    }
-    c.go_on();
-}
-
-unsafe extern "C" fn on_wake(_: *mut c_void, handle: u64, token: u64) {
-    if let (Some(c), TOKEN_DRAINED) = (call_of(handle), token) {
-        c.go_on();
     }
 }
 
@@ -234,7 +164,7 @@ static PROVIDER: Provider = Provider {
     close: None,
     start,
     on_flow,
-    on_wake: Some(on_wake),
+    on_wake: None,
     cancel: None,
     drop: Some(drop_call),
     run: None,
