@@ -31,6 +31,8 @@ int cmd_complete(const struct options *o) {
             if (commands[i].help) puts(commands[i].name);
     } else if (strcmp(c->name, "context") == 0) {
         puts("get\nset\nlist\ndelete");
+    } else if (strcmp(c->name, "profile") == 0) {
+        puts("list\nput\ndelete\ndefault");
     } else if (strcmp(c->name, "jobs") == 0) {
         puts("run");
     } else if (strcmp(c->name, "plugins") == 0) {

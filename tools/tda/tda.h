@@ -17,7 +17,7 @@ struct options {
     const char *socket, *user;
     bool json, quiet, verbose, help, version;
     int64_t timeout_s;
-    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key;
+    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *tools, *prompts;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
     const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
@@ -72,6 +72,8 @@ void table_print(struct table *t); /* the first row is the heading; frees */
 
 /* cmd_plugin.c: becomes the program for authors of plugins, which reads options of its own. Returns when that is not there. */
 int run_plugin_tool(char **argv);
+/* cmd_configure.c: provider, model, address, server, credentials and fields of the command line; EXIT_USAGE after a message. */
+int put_configuration(struct jw *w, const struct options *o);
 
 /* commands */
 int cmd_plugin(const struct options *o);
@@ -81,6 +83,7 @@ int cmd_call(const struct options *o);
 int cmd_call_tool(const struct options *o);
 int cmd_configure(const struct options *o);
 int cmd_context(const struct options *o);
+int cmd_profile(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_tools(const struct options *o);
 int cmd_jobs(const struct options *o);
