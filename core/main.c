@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/profile.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -391,6 +392,30 @@ static tda_status fail(struct error *e, tda_status s, const char *what) {
     return error_set(e, s, NULL, "%s: %s", what, status_text(s));
 }
 
+/* They were checked with the rest of the configuration. */
+static tda_status load_profiles(struct host *h, struct error *e) {
+    struct buf report;
+    buf_init(&report, sizeof e->text);
+    tda_status s = profiles_load(&h->agent, &report);
+    if (s) error_set(e, s, NULL, "the profiles cannot be made: %.*s", STR_FMT(buf_str(&report)));
+    buf_fini(&report);
+    return s;
+}
+
+/* Whether the profiles fit the plugins is known only by making them; here for nobody. */
+static tda_status check_profiles(const struct host *h, struct buf *report) {
+    struct contexts_options o = {.persistence = h->config->contexts_persistence, .max_users = 1, .n_loops = 1};
+    struct contexts *cs;
+    struct agent agent;
+    tda_status s = h->config->n_profiles ? contexts_new(&o, &cs) : TDA_OK;
+    if (s || !h->config->n_profiles) return s;
+    agent_init(&agent, h->config, h->plugins, cs);
+    s = profiles_load(&agent, report);
+    agent_fini(&agent);
+    contexts_free(cs);
+    return s;
+}
+
 static tda_status host_start(struct host *h, struct error *e) {
     tda_status s = launcher_start(NULL, &h->launcher, e);
     if (s) return s;
@@ -398,17 +423,19 @@ static tda_status host_start(struct host *h, struct error *e) {
     if (s) return fail(e, s, "cannot start the loop threads");
     struct contexts_options co = {.persistence = h->config->contexts_persistence,
                                   .mirror_to_shared = h->config->contexts_mirror,
+                                  .host_keys = h->config->user_env_keys,
                                   .max_users = (uint64_t)h->config->contexts_max_users,
+                                  .max_profiles = (uint64_t)h->config->limits_profiles,
                                   .n_loops = h->n_loops,
                                   .post = post_to_loop,
                                   .post_arg = h,
                                   .swept = on_swept};
     s = contexts_new(&co, &h->contexts);
     if (s) return fail(e, s, "cannot make the contexts");
-    s = load_context(h, e);
-    if (s) return s;
     agent_init(&h->agent, h->config, h->plugins, h->contexts);
-    s = start_sessions(h, e);
+    s = load_profiles(h, e);
+    if (!s) s = load_context(h, e); /* its default may be one of the operator's */
+    if (!s) s = start_sessions(h, e);
     if (s) return s;
     s = jobs_new(&h->jobs);
     if (s) return fail(e, s, "cannot make the scheduler");
@@ -565,7 +592,7 @@ int main(int argc, char **argv) {
     log_setup(quiet ? LOG_LEVEL_WARN : (enum log_level)(h.config->log_level + 1), h.config->log_format == 1, 2);
     if (notes.n) fprintf(stderr, "%.*s", STR_FMT(buf_str(&notes)));
     buf_fini(&notes);
-    if (plugins_new(h.config, environ, &h.plugins, &report)) return report_config(&h, &report, &o);
+    if (plugins_new(h.config, environ, &h.plugins, &report) || check_profiles(&h, &report)) return report_config(&h, &report, &o);
     buf_fini(&report);
     return quiet ? print_config(&o, &h) : run(&h, &signals);
 }

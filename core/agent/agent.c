@@ -98,3 +98,11 @@ tda_status error_from_result(struct error *e, const struct tda_result *r, const 
     snprintf(e->upstream_request_id, sizeof e->upstream_request_id, "%.*s", STR_FMT(r->request_id));
     return e->status;
 }
+
+void error_in_profile(struct error *e, const struct snapshot *s) {
+    char cause[sizeof e->text];
+    if (!s || !snapshot_profile(s)[0]) return;
+    snprintf(cause, sizeof cause, "%s", e->text[0] ? e->text : status_text(e->status));
+    snprintf(e->profile, sizeof e->profile, "%s", snapshot_profile(s));
+    snprintf(e->text, sizeof e->text, "profile %s: %.270s", e->profile, cause);
+}

@@ -91,6 +91,8 @@ void agent_cancel(struct work *w);     /* harmless after done */
 /* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */
 tda_status error_from_result(struct error *e, const struct tda_result *result, const char *who);
 bool class_is_retryable(uint32_t cls);
+/* Whoever fails under a profile is told which: it may be one that he did not name. */
+void error_in_profile(struct error *e, const struct snapshot *s);
 const char *class_kind(uint32_t cls); /* "rate_limited" */
 
 /* The call_spec that every call of this work starts from. */

@@ -51,6 +51,7 @@ void event_start(struct work *w) {
     if (!begin(&ev, w, "start")) return;
     jw_put_str(&ev.w, "provider", snapshot_get(w->snapshot, TDA_CTX_PROVIDER));
     jw_put_str(&ev.w, "model", snapshot_get(w->snapshot, TDA_CTX_MODEL));
+    if (snapshot_profile(w->snapshot)[0]) jw_put_z(&ev.w, "profile", snapshot_profile(w->snapshot));
     send(&ev);
 }
 

@@ -227,6 +227,7 @@ static void write_row(struct session_turn *t, const struct usage_sums *sums) {
                                .user = w->user,
                                .title = tda_str_of(t->title),
                                .at_ms = clock_wall_ms(),
+                               .profile = tda_str_of(snapshot_profile(w->snapshot)),
                                .provider = snapshot_get(w->snapshot, TDA_CTX_PROVIDER),
                                .model = snapshot_get(w->snapshot, TDA_CTX_MODEL),
                                .mcp_server = snapshot_get(w->snapshot, TDA_CTX_MCP_SERVER_NAME),
@@ -358,7 +359,7 @@ static void on_loaded(struct task *task) {
         error_set(&e, TDA_E_NOT_FOUND, "not_configured", "this user is not configured");
         error_hint(&e, "call configure with provider, model and credentials");
         finish(t, &e);
-    } else if (t->context && derive(t, &e)) {
+    } else if (t->context && !snapshot_profile(w->snapshot)[0] && derive(t, &e)) { /* a profile said for this turn counts first */
         finish(t, &e);
     } else {
         run_turn(t);

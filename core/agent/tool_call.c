@@ -130,6 +130,18 @@ static tda_status unknown_tool(struct tool_call *c, struct error *e) {
     return TDA_E_NOT_FOUND;
 }
 
+static tda_status disabled_tool(struct tool_call *c, struct error *e) {
+    error_set(e, TDA_E_DENIED, "tool_disabled", "the tool %s of %s is not enabled here", c->tool->name, c->toolbox->who);
+    error_field(e, "name");
+    error_hint(e, "profile.put and tools.enable say which tools are");
+    return TDA_E_DENIED;
+}
+
+static tda_status check(struct tool_call *c, struct error *e) {
+    if (!c->tool) return unknown_tool(c, e);
+    return tool_is_enabled(c->work, c->tool) ? check_arguments(c, e) : disabled_tool(c, e);
+}
+
 static void on_fault(struct timer *t) {
     struct tool_call *c = CONTAINER_OF(t, struct tool_call, later);
     finish(c, &c->fault);
@@ -138,7 +150,7 @@ static void on_fault(struct timer *t) {
 void tool_call_start(struct tool_call *c) {
     struct call_spec spec = work_call_spec(c->work, clock_now_ns() + c->work->agent->config->calls_tool_timeout);
     c->tool = catalogue_find(c->toolbox->catalogue, c->name);
-    tda_status s = c->tool ? check_arguments(c, &c->fault) : unknown_tool(c, &c->fault);
+    tda_status s = check(c, &c->fault);
     if (s == TDA_OK) {
         struct tda_adapter_request request = {.size = sizeof request,
                                               .op = TDA_AOP_CALL_TOOL,

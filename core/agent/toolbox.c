@@ -77,6 +77,11 @@ bool toolbox_wanted(const struct work *w) {
     return snapshot_get(w->snapshot, TDA_CTX_MCP_SERVER_NAME).n > 0;
 }
 
+bool tool_is_enabled(const struct work *w, const struct tool *tool) {
+    return snapshot_enables(w->snapshot, ENABLED_TOOLS, tda_str_of(tool->name)) ||
+           snapshot_enables(w->snapshot, ENABLED_TOOLS, tda_str_of(tool->alias));
+}
+
 static struct live *box(const struct toolbox *t) {
     return snapshot_live(t->work->snapshot, CTX_GROUP_TOOLS);
 }

@@ -47,6 +47,8 @@ bool toolbox_wanted(const struct work *w);
 void toolbox_open(struct toolbox *t);
 void toolbox_cancel(struct toolbox *t); /* done comes later with "cancelled", unless it came */
 void toolbox_fini(struct toolbox *t);
+/* Does the snapshot that serves the work let it be used? */
+bool tool_is_enabled(const struct work *w, const struct tool *tool);
 
 /* ---- one call of a tool ---- */
 

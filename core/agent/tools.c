@@ -25,7 +25,7 @@ static void op_cancel(struct work *w) {
         toolbox_cancel(&op->box);
 }
 
-static void write_catalogue(const struct catalogue *c, struct jw *w) {
+static void write_catalogue(const struct work *work, const struct catalogue *c, struct jw *w) {
     jw_put_z(w, "server", c->server);
     jw_open_array(w, "tools");
     for (size_t i = 0; i < c->n; i++) {
@@ -33,6 +33,7 @@ static void write_catalogue(const struct catalogue *c, struct jw *w) {
         jw_put_z(w, "name", c->tools[i].name);
         jw_put_z(w, "alias", c->tools[i].alias);
         jw_put_z(w, "description", c->tools[i].description);
+        jw_put_bool(w, "enabled", tool_is_enabled(work, &c->tools[i]));
         if (json_check(tda_str_of(c->tools[i].schema), 0, NULL) == TDA_OK) jw_put_raw(w, "schema", tda_str_of(c->tools[i].schema));
         jw_end_object(w);
     }
@@ -45,7 +46,7 @@ static void on_listed(struct toolbox *box, const struct error *e) {
     if (e)
         copy = *e;
     else
-        write_catalogue(box->catalogue, op->work->out);
+        write_catalogue(op->work, box->catalogue, op->work->out);
     op_finish(op, e ? &copy : NULL);
 }
 

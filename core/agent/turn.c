@@ -310,16 +310,19 @@ static tda_status offer_tools(struct turn *t) {
     struct tda_tool *tools = arena_alloc(t->work->arena, (c->n + 1) * sizeof *tools);
     const struct tda_tool **list = arena_alloc(t->work->arena, (c->n + 1) * sizeof *list);
     if (!tools || !list) return TDA_E_NOMEM;
+    uint32_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        tools[i] = (struct tda_tool){.size = sizeof *tools,
+        if (!tool_is_enabled(t->work, &c->tools[i])) continue;
+        tools[n] = (struct tda_tool){.size = sizeof *tools,
                                      .name = tda_str_of(c->tools[i].alias),
                                      .description = tda_str_of(c->tools[i].description),
                                      .schema = tda_str_of(c->tools[i].schema)};
-        list[i] = &tools[i];
-        if (tool_names_add(&t->names, tda_str_of(c->tools[i].name), tools[i].name)) return TDA_E_NOMEM;
+        list[n] = &tools[n];
+        if (tool_names_add(&t->names, tda_str_of(c->tools[i].name), tools[n].name)) return TDA_E_NOMEM;
+        n++;
     }
     t->request.tools = list;
-    t->request.n_tools = (uint32_t)c->n;
+    t->request.n_tools = n;
     return TDA_OK;
 }
 

@@ -123,3 +123,10 @@ bool user_id_valid(tda_str id) {
     }
     return true;
 }
+
+bool tag_valid(tda_str tag) {
+    if (tag.n == 0 || tag.n > 32 || !is_alnum(tag.p[0])) return false;
+    for (size_t i = 0; i < tag.n; i++)
+        if (!is_alnum(tag.p[i]) && tag.p[i] != '_' && tag.p[i] != '-') return false;
+    return true;
+}

@@ -36,6 +36,7 @@ struct error {
     char field[64]; /* "params.model", "contexts.max_users"; may be empty */
     char text[320];
     char hint[192];
+    char profile[33];       /* the profile under which it failed */
     char upstream_code[64]; /* the vendor's code and request id, when an upstream caused it */
     char upstream_request_id[96];
     int32_t http_status; /* 0: none */
@@ -60,6 +61,8 @@ const char *nearest_word(tda_str word, const char *const *words, size_t n);
 
 /* User ids: [A-Za-z0-9][A-Za-z0-9._@:-]{0,127}, without "..". Rejected, never altered. */
 bool user_id_valid(tda_str id);
+/* Tags of profiles: [A-Za-z0-9][A-Za-z0-9_-]{0,31}. */
+bool tag_valid(tda_str tag);
 
 #ifdef __cplusplus
 }

@@ -233,7 +233,7 @@ static void read_flag(struct loading *l, const char *flag, struct ynode *over) {
 
 /* Lists and maps of the command line join those of the file; single values are read after the environment. */
 static void split_flags(struct ynode *over, struct ynode *file) {
-    static const char *const joined[] = {"providers", "mcp_servers", "models", "prices"};
+    static const char *const joined[] = {"providers", "mcp_servers", "profiles", "models", "prices"};
     for (size_t i = 0; i < ARRAY_LEN(joined); i++) {
         struct ynode *only = calloc(1, sizeof *only);
         const struct ynode *found = ynode_find(over, joined[i]);

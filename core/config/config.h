@@ -41,6 +41,19 @@ struct config_server {
     char *where;
 };
 
+/* profiles.TAG: a profile for everybody. `settings` by the names that configure takes: provider, model, base_url, aws_region,
+ * model_provider_in_profile, mcp_server (a name; "" for none), azure_deployment_details.endpoint ... Whether they fit the provider
+ * is checked by core/agent, with file:line:column from `where`. Credentials are ${env:X} only. */
+struct config_profile {
+    char *tag;
+    struct config_kv *settings;
+    size_t n_settings;
+    struct config_kv *credentials;
+    size_t n_credentials;
+    char **tools, **prompts; /* enabled ones, NULL-terminated; NULL: all */
+    char *where;
+};
+
 /* models and prices, by "PROVIDER/MODEL" or, for all others of a provider, by "PROVIDER": what the operator knows of a model. */
 struct config_model {
     char *name;
@@ -77,6 +90,8 @@ struct config {
     size_t n_providers;
     struct config_server *servers;
     size_t n_servers;
+    struct config_profile *profiles;
+    size_t n_profiles;
     struct config_model *models; /* of models and prices */
     size_t n_models;
     struct config_shown *shown; /* where each setting came from, for --explain */

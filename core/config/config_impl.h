@@ -30,6 +30,9 @@ char *keep(struct loading *l, const char *text);
 /* sections.c: what is no scalar of the table. Each reports its own errors. */
 bool section_read(struct loading *l, const char *path, const struct ynode *n); /* false: `path` is no section */
 extern const char *const section_names[];                                      /* NULL-terminated */
+/* profiles.c */
+void read_profile(struct loading *l, const struct ynode *entry);
+void profiles_free(struct config *c);
 /* models.c: sections `models` and `prices`. */
 void read_model(struct loading *l, const struct ynode *entry);
 void read_price(struct loading *l, const struct ynode *entry);
@@ -38,5 +41,10 @@ void models_free(struct config *c);
 tda_status section_defaults(struct loading *l);
 tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas);
 void sections_free(struct config *c);
+/* A setting or credential; ${env:X} is expanded, and marks it as a secret. */
+void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user);
+void kv_free(struct config_kv *kv, size_t n);
+/* An entry's place in a growing array of structs; NULL after a report. */
+void *entry_new(struct loading *l, void *array, size_t *n, size_t size, const struct ynode *entry, const char *section);
 
 #endif

@@ -36,6 +36,22 @@ static void show_text(const char *section, const char *name, const char *key, co
     if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), false});
 }
 
+static void show_names(const struct config_profile *p, const char *key, char *const *list, struct buf *text, show_fn fn,
+                       void *arg) {
+    join(list, text);
+    if (list && !buf_add_char(text, 0)) show_text("profiles", p->tag, key, text->p, p->where, fn, arg);
+}
+
+static void show_profiles(const struct config *c, struct buf *text, show_fn fn, void *arg) {
+    for (size_t i = 0; i < c->n_profiles; i++) {
+        const struct config_profile *p = &c->profiles[i];
+        show_kv("profiles", p->tag, "", p->settings, p->n_settings, fn, arg);
+        show_kv("profiles", p->tag, "credentials.", p->credentials, p->n_credentials, fn, arg);
+        show_names(p, "tools", p->tools, text, fn, arg);
+        show_names(p, "prompts", p->prompts, text, fn, arg);
+    }
+}
+
 static void show_models(const struct config *c, show_fn fn, void *arg) {
     char text[32];
     for (size_t i = 0; i < c->n_models; i++) {
@@ -90,6 +106,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
         show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
         show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
     }
+    show_profiles(c, &text, fn, arg);
     show_models(c, fn, arg);
     buf_fini(&text);
 }
@@ -135,6 +152,7 @@ void config_reference(struct buf *out) {
               "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
               "(`needs secrets` in their note) |\n"
               "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
+              "| profiles.TAG | map | | provider, model, credentials, mcp_server, tools, ... | | @TAG, for everybody |\n"
               "| models.PROVIDER/MODEL | map | | context: tokens | | what a model takes in; PROVIDER alone: all its others |\n"
               "| prices.PROVIDER/MODEL | map | | input, output, cache_read | | price of a million tokens; PROVIDER alone: all its "
               "others |\n"

@@ -13,7 +13,8 @@
 enum { EXPANDED_MAX = 64 << 10, ENTRIES_MAX = 1000 };
 
 const char *const section_names[] = {
-    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", "models", "prices", NULL};
+    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", "profiles", "models", "prices",
+    NULL};
 
 /* ---- ${env:X}, ${file:X} ---- */
 
@@ -191,7 +192,7 @@ static void read_secret_readers(struct loading *l, const struct ynode *n) {
 
 /* ---- maps ---- */
 
-static void kv_free(struct config_kv *kv, size_t n) {
+void kv_free(struct config_kv *kv, size_t n) {
     for (size_t i = 0; i < n; i++) {
         free(kv[i].key);
         if (kv[i].val) wipe(kv[i].val, strlen(kv[i].val));
@@ -213,8 +214,7 @@ static bool sounds_secret(const char *key) {
     return false;
 }
 
-static void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path,
-                   bool per_user) {
+void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user) {
     bool secret;
     char *val = expand(l, member, path, per_user, &secret);
     struct config_kv *grown = val ? realloc(*kv, (*n + 1) * sizeof *grown) : NULL;
@@ -233,8 +233,7 @@ static bool name_ok(const char *name) {
     return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }
 
-/* An entry's place in a growing array of structs; NULL after a report. */
-static void *entry_new(struct loading *l, void *array, size_t *n, size_t size, const struct ynode *entry, const char *section) {
+void *entry_new(struct loading *l, void *array, size_t *n, size_t size, const struct ynode *entry, const char *section) {
     if (entry->kind != YNODE_MAP) report_at(l, entry->where, section, "\"%.64s\" wants a map of settings", entry->key);
     if (!name_ok(entry->key))
         report_at(l, entry->where, section, "the name \"%.64s\" is not possible; allowed: A-Z a-z 0-9 _ . -, at most 64",
@@ -367,6 +366,7 @@ bool section_read(struct loading *l, const char *path, const struct ynode *n) {
     void (*read_entry)(struct loading *, const struct ynode *) = strcmp(path, "providers") == 0        ? read_provider
                                                                  : strcmp(path, "mcp_servers") == 0    ? read_server
                                                                  : strcmp(path, "plugins.sha256") == 0 ? read_pin
+                                                                 : strcmp(path, "profiles") == 0       ? read_profile
                                                                  : strcmp(path, "models") == 0         ? read_model
                                                                  : strcmp(path, "prices") == 0         ? read_price
                                                                                                        : NULL;
@@ -428,6 +428,7 @@ void sections_free(struct config *c) {
         kv_free(s->env, s->n_env);
     }
     free(c->servers);
+    profiles_free(c);
     models_free(c);
 }
 

@@ -77,6 +77,11 @@ struct live *snapshot_live(const struct snapshot *s, enum ctx_group group); /* b
 const struct secrets *snapshot_secrets(const struct snapshot *s);           /* borrowed; NULL: none */
 /* A user's own setting that is no field: base_url. {NULL,0} when unset. */
 tda_str snapshot_setting(const struct snapshot *s, const char *name);
+/* Under which profile it serves; "" for the context itself. */
+const char *snapshot_profile(const struct snapshot *s);
+/* Is a tool or prompt of the MCP server one of those that are enabled here? Everything is, unless a list says otherwise. */
+enum enabled_kind { ENABLED_TOOLS, ENABLED_PROMPTS, ENABLED_KINDS };
+bool snapshot_enables(const struct snapshot *s, enum enabled_kind kind, tda_str name);
 /* Digest of what configure was asked for, secrets included; all zero when it was not made by configure. */
 const unsigned char *snapshot_configured_as(const struct snapshot *s);
 void snapshot_ref(struct snapshot *s);
@@ -114,7 +119,9 @@ struct contexts;
 struct contexts_options {
     bool persistence; /* true: shared mode */
     bool mirror_to_shared;
+    bool host_keys; /* per-user mode: the credentials of the operator's profiles may be used */
     uint64_t max_users;
+    uint64_t max_profiles; /* private ones of one context */
     unsigned n_loops;
     /* [any] Run fn(arg) on loop i, soon. Never fails. */
     void (*post)(void *post_arg, unsigned loop, void (*fn)(void *), void *arg);

@@ -2,7 +2,10 @@
 #ifndef CONTEXT_IMPL_H
 #define CONTEXT_IMPL_H
 
+#include <stdatomic.h>
+
 #include "context/context.h"
+#include "context/profile.h"
 
 enum {
     CTX_GROUPS = 2,
@@ -54,10 +57,45 @@ struct snapshot {
     struct setting_kv settings[SETTINGS_MAX];
     size_t n_settings;
     unsigned char configured_as[32];
+    struct names *enabled[ENABLED_KINDS]; /* NULL: everything */
+    struct profile_set *profiles;         /* private ones; NULL: none, and no default */
+    char *profile;                        /* of a derived one: its profile's tag */
+    _Atomic(struct derived *) derived;    /* what was derived from it, with a lock of its own; NULL: nothing yet */
 };
 
 tda_status snapshot_new(tda_str user, struct snapshot **ret);
 size_t ctx_field_index(uint32_t key); /* CTX_FIELDS: none */
+
+/* ---- profile.c, derive.c ---- */
+
+struct profile {
+    struct ref ref;
+    char *tag;
+    struct snapshot *definition; /* its live boxes stay empty */
+    bool own_server, is_operators;
+};
+
+/* Immutable, counted. */
+struct profile_set {
+    struct ref ref;
+    char *default_tag; /* NULL: none; may name one of the operator's */
+    size_t n;
+    struct profile *items[];
+};
+
+void profile_set_ref(struct profile_set *set); /* NULL is fine */
+void profile_set_unref(struct profile_set *set);
+tda_status profile_set_of(struct profile **list, size_t n, struct profile_set **ret); /* takes their references over */
+void snapshot_write_enabled(const struct snapshot *s, struct jw *w);
+void snapshot_write_profiles(const struct snapshot *s, struct jw *w);
+void derived_free(struct derived *d);
+
+/* ---- save_profiles.c: members of the saved object ---- */
+
+void save_values(const struct snapshot *s, struct jw *w); /* "fields", "settings", "tools", "prompts" */
+void save_profiles(const struct snapshot *s, struct jw *w);
+tda_status restore_values(struct draft *d, struct json from, struct error *e);
+tda_status restore_profiles(struct draft *d, struct json root, struct error *e);
 
 /* ---- draft.c ---- */
 
@@ -70,7 +108,10 @@ struct draft {
     bool bound;
 };
 
+const struct contexts_options *contexts_options(const struct contexts *cs);
+const struct profile_set *contexts_profiles(const struct contexts *cs); /* the operator's; NULL: none */
 const struct poster *contexts_poster(const struct contexts *cs);
+tda_status draft_own_live(struct draft *d); /* live boxes of its own in every group */
 /* The finished snapshot, given to the caller; the draft stays usable. */
 tda_status draft_build(struct draft *d, bool with_secrets, struct snapshot **ret);
 

@@ -13,7 +13,8 @@ struct contexts {
     struct contexts_options o;
     struct poster poster;
     struct map *map;
-    struct map *shared; /* one entry, the user "" */
+    struct map *shared;           /* one entry, the user "" */
+    struct profile_set *profiles; /* the operator's */
     _Atomic unsigned spread;
 };
 
@@ -36,7 +37,22 @@ void contexts_free(struct contexts *cs) {
     if (!cs) return;
     map_free(cs->map);
     map_free(cs->shared);
+    profile_set_unref(cs->profiles);
     free(cs);
+}
+
+tda_status contexts_set_profiles(struct contexts *cs, struct profile **list, size_t n) {
+    tda_status s = profile_set_of(list, n, &cs->profiles);
+    for (size_t i = 0; i < n && s; i++) profile_unref(list[i]);
+    return s;
+}
+
+const struct profile_set *contexts_profiles(const struct contexts *cs) {
+    return cs->profiles;
+}
+
+const struct contexts_options *contexts_options(const struct contexts *cs) {
+    return &cs->o;
 }
 
 const struct poster *contexts_poster(const struct contexts *cs) {

@@ -31,6 +31,12 @@ static tda_status share(struct snapshot *to, const struct snapshot *from, bool w
     }
     to->secrets = with_secrets ? from->secrets : NULL;
     if (to->secrets) secrets_ref(to->secrets);
+    for (size_t k = 0; k < ENABLED_KINDS; k++) {
+        to->enabled[k] = from->enabled[k];
+        names_ref(to->enabled[k]);
+    }
+    to->profiles = with_secrets ? from->profiles : NULL; /* they hold secrets of their own */
+    profile_set_ref(to->profiles);
     return TDA_OK;
 }
 
@@ -74,6 +80,12 @@ static tda_status change_group(struct draft *d, enum ctx_group group) {
     d->next->live[group] = box;
     d->changed[group] = true;
     return TDA_OK;
+}
+
+tda_status draft_own_live(struct draft *d) {
+    tda_status s = TDA_OK;
+    for (size_t g = 0; g < CTX_GROUPS && !s; g++) s = change_group(d, (enum ctx_group)g);
+    return s;
 }
 
 /* ---- secrets ---- */
@@ -255,6 +267,8 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
     bool moves = ctx_field_is_address(f) && !same;
     if (switches) s = clear_provider(d);
     if (moves && !s) s = drop_inherited(d);
+    if (key == TDA_CTX_MCP_SERVER_NAME && !same) /* the lists were of the other's tools */
+        for (enum enabled_kind k = 0; k < ENABLED_KINDS; k++) draft_set_enabled(d, k, NULL);
     if (s) {
         free(copy);
         return error_set(e, s, NULL, "%s cannot be set: %s", f->name, status_text(s));

@@ -8,23 +8,15 @@
 #include "base/clock.h"
 #include "context/context_impl.h"
 
-enum { FILE_MAX = 1 << 20, VERSION = 1 };
+enum { FILE_MAX = 8 << 20, VERSION = 1 };
 
 static void write_snapshot(const struct snapshot *s, struct buf *out) {
     struct jw w;
     jw_init(&w, out);
     jw_begin_object(&w);
     jw_put_i64(&w, "version", VERSION);
-    jw_open_object(&w, "fields");
-    for (size_t i = 0; i < CTX_FIELDS; i++) {
-        tda_str v = tda_str_of(s->fields[i]);
-        if (v.p && ctx_fields[i].kind == CTX_OBJECT) jw_put_raw(&w, ctx_fields[i].name, v);
-        if (v.p && ctx_fields[i].kind == CTX_TEXT) jw_put_str(&w, ctx_fields[i].name, v);
-    }
-    jw_end_object(&w);
-    jw_open_object(&w, "settings");
-    for (size_t i = 0; i < s->n_settings; i++) jw_put_z(&w, s->settings[i].name, s->settings[i].value);
-    jw_end_object(&w);
+    save_values(s, &w);
+    save_profiles(s, &w);
     jw_end_object(&w);
     buf_add_char(out, '\n');
 }
@@ -90,21 +82,8 @@ tda_status contexts_save(struct contexts *cs, const char *path, uint64_t *saved_
 
 static tda_status apply(struct draft *d, void *arg, struct error *e) {
     const struct json *root = arg;
-    char name[64];
-    for (struct json v = json_first(json_get(*root, "fields")); json_type(v); v = json_next(v)) {
-        const struct ctx_field *f = ctx_field_find(json_name(v));
-        if (f && json_type(v) != (f->kind == CTX_OBJECT ? TDA_JSON_OBJECT : TDA_JSON_STRING))
-            return error_set(e, TDA_E_INVALID, NULL, "%s is of the wrong type", f->name);
-        tda_status s =
-            f ? draft_set(d, f->key, f->kind == CTX_OBJECT ? json_raw(v) : json_str(v), e) : TDA_OK; /* of a later version */
-        if (s) return s;
-    }
-    for (struct json v = json_first(json_get(*root, "settings")); json_type(v); v = json_next(v)) {
-        snprintf(name, sizeof name, "%.*s", (int)(json_name(v).n < 63 ? json_name(v).n : 63), json_name(v).p);
-        tda_status s = draft_set_setting(d, name, json_str(v), e);
-        if (s) return s;
-    }
-    return TDA_OK;
+    tda_status s = restore_values(d, *root, e);
+    return s ? s : restore_profiles(d, *root, e);
 }
 
 static ssize_t read_file(const char *path, struct buf *text) {

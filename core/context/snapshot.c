@@ -26,7 +26,11 @@ void snapshot_unref(struct snapshot *s) {
         free(s->settings[i].name);
         free(s->settings[i].value);
     }
+    for (size_t k = 0; k < ENABLED_KINDS; k++) names_unref(s->enabled[k]);
     secrets_unref(s->secrets);
+    derived_free(atomic_load_explicit(&s->derived, memory_order_acquire));
+    profile_set_unref(s->profiles);
+    free(s->profile);
     free(s->user);
     free(s);
 }
@@ -82,6 +86,8 @@ void snapshot_write(const struct snapshot *s, struct jw *w) {
     jw_open_array(w, "credentials");
     secrets_names(s->secrets, write_name, w);
     jw_end_array(w);
+    snapshot_write_enabled(s, w);
+    snapshot_write_profiles(s, w);
     jw_put_u64(w, "epoch", s->epoch);
     jw_end_object(w);
 }

@@ -169,12 +169,29 @@ void context_list(struct request *q) {
     request_reply(q, s ? &e : NULL);
 }
 
+/* What serves a request that names no profile. */
+static tda_status default_profile(struct contexts *cs, struct snapshot **s, struct error *e) {
+    const char *tag = snapshot_default_profile(*s);
+    struct profile *p = tag ? profile_find(cs, *s, tda_str_of(tag)) : NULL;
+    struct snapshot *derived;
+    tda_status status = p ? snapshot_derive(cs, *s, p, &derived, e) : TDA_OK;
+    if (status || !p) return status;
+    snapshot_unref(*s);
+    *s = derived;
+    return TDA_OK;
+}
+
 void context_status(struct request *q) {
     struct error e = {.retry_ms = -1};
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
     struct contexts *cs = router_options(q->router)->contexts;
     tda_status status = contexts_peek(cs, q->user, &s, &e);
     if (status && status != TDA_E_NOT_FOUND) {
+        request_reply(q, &e);
+        return;
+    }
+    status = s ? default_profile(cs, &s, &e) : TDA_OK;
+    if (status) {
         request_reply(q, &e);
         return;
     }
@@ -185,6 +202,7 @@ void context_status(struct request *q) {
         jw_put_str(&q->out, "provider", snapshot_get(s, TDA_CTX_PROVIDER));
         jw_put_str(&q->out, "model", snapshot_get(s, TDA_CTX_MODEL));
         jw_put_str(&q->out, "mcp_server", snapshot_get(s, TDA_CTX_MCP_SERVER_NAME));
+        if (snapshot_profile(s)[0]) jw_put_z(&q->out, "profile", snapshot_profile(s));
         jw_put_u64(&q->out, "epoch", snapshot_epoch(s));
     }
     if (!configured) jw_put_z(&q->out, "hint", "call configure with provider, model and credentials");

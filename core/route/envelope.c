@@ -86,6 +86,7 @@ void envelope_error(struct buf *out, int code, const struct error *e) {
     jw_put_z(&w, "kind", kind);
     if (e->field[0]) jw_put_z(&w, "field", e->field);
     if (e->hint[0]) jw_put_z(&w, "hint", e->hint);
+    if (e->profile[0]) jw_put_z(&w, "profile", e->profile);
     if (e->retry_ms >= 0) jw_put_i64(&w, "retry_ms", e->retry_ms);
     if (e->http_status) jw_put_i64(&w, "http_status", e->http_status);
     if (e->upstream_code[0]) jw_put_z(&w, "upstream_code", e->upstream_code);

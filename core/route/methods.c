@@ -13,8 +13,13 @@ static const struct param common[] = {
 
 static const struct param none[] = {{NULL, 0, false, NULL}};
 
+#define PROFILE                                                                                                                    \
+    {                                                                                                                              \
+        "profile", PARAM_TEXT_OR_NULL, false,                                                                                      \
+            "tag of the profile that serves this request; null: the context itself, not its default profile"                       \
+    }
 #define CONVERSATION                                                                                                               \
-    {"input", PARAM_TEXT, false, "the question; or give messages"},                                                                \
+    {"input", PARAM_TEXT, false, "the question; or give messages. @TAG at its very start runs it under that profile"},             \
         {"messages", PARAM_LIST, false, "the conversation: [{role, content: text or [parts]}]"},                                   \
         {"system", PARAM_TEXT, false, "instructions before the conversation"},                                                     \
         {"temperature", PARAM_NUMBER, false, "sent only when given"}, {"top_p", PARAM_NUMBER, false, "sent only when given"},      \
@@ -26,12 +31,14 @@ static const struct param none[] = {{NULL, 0, false, NULL}};
 
 static const struct param chat_params[] = {
     CONVERSATION,
+    PROFILE,
     {"tools", PARAM_LIST, false, "tools the model may ask for: [{name, description, schema}]; the caller runs them"},
     {"tool_choice", PARAM_TEXT, false, "auto, none, any or tool:NAME"},
     {NULL, 0, false, NULL},
 };
 static const struct param run_params[] = {
     CONVERSATION,
+    PROFILE,
     {"max_steps", PARAM_NUMBER, false, "model calls at most; calls.max_steps is the bound"},
     {"session", PARAM_TEXT, false, "id of a session: it gives the history, and keeps this turn before the reply goes out"},
     {"max_turn_tokens", PARAM_NUMBER, false, "tokens of the whole turn after which no tool is called any more"},
@@ -59,7 +66,32 @@ static const struct param configure_params[] = {
      "{name} of the operator's, or {name, id, url} or {name, id, host, port, path}; null: none"},
     {NULL, 0, false, NULL},
 };
+static const struct param put_params[] = {
+    {"tag", PARAM_TEXT, true, "1 to 32 of A-Z a-z 0-9 _ -; case does not matter"},
+    {"provider", PARAM_TEXT, false, "name of a provider; without one the context's is used"},
+    {"model", PARAM_TEXT, false, "model id"},
+    {"credentials", PARAM_OBJECT, false,
+     "write-only; not given: the former ones, else the context's, for the same provider and address"},
+    {"base_url", PARAM_TEXT, false, "another address of the service, where the plugin allows it"},
+    {"aws_region", PARAM_TEXT, false, "for Amazon"},
+    {"azure_deployment_details", PARAM_OBJECT, false, "for Azure: endpoint, deployment_name, api_version"},
+    {"friendli_details", PARAM_OBJECT, false, "for Friendli: token, endpoint_url, models_path"},
+    {"model_provider_in_profile", PARAM_TEXT, false, "vendor inside an inference profile"},
+    {"mcp_server", PARAM_OBJECT_OR_NULL, false, "as configure takes it; null: none; not given: the context's"},
+    {"tools", PARAM_LIST_OR_NULL, false, "names of the enabled tools; the core refuses all others"},
+    {"prompts", PARAM_LIST_OR_NULL, false, "names of the enabled prompts"},
+    {NULL, 0, false, NULL},
+};
+static const struct param tag_params[] = {{"tag", PARAM_TEXT, true, "the profile"}, {NULL, 0, false, NULL}};
+static const struct param default_params[] = {{"tag", PARAM_TEXT_OR_NULL, true, "the profile; null: none"}, {NULL, 0, false, NULL}};
+static const struct param enable_params[] = {
+    {"tools", PARAM_LIST_OR_NULL, false, "names of the enabled tools; the core refuses all others; null: all are enabled"},
+    {"prompts", PARAM_LIST_OR_NULL, false, "names of the enabled prompts; null: all"},
+    {NULL, 0, false, NULL},
+};
+static const struct param profile_params[] = {PROFILE, {NULL, 0, false, NULL}};
 static const struct param call_params[] = {
+    PROFILE,
     {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments"},
     {NULL, 0, false, NULL},
@@ -122,6 +154,7 @@ static const struct param load_params[] = {
 };
 static const struct param models_params[] = {
     {"provider", PARAM_TEXT, false, "another provider than the context's, with no credential of the user's"},
+    PROFILE,
     {NULL, 0, false, NULL},
 };
 
@@ -139,11 +172,21 @@ static const struct method methods[] = {
     {"configure", "Validate provider, model, credentials and MCP server, then publish them together, or change nothing.",
      METHOD_NEW_USER, configure_params, NULL, agent_configure},
     {"status", "Whether and how a user is configured. Touches nothing.", METHOD_NEW_USER, none, context_status, NULL},
-    {"models.list", "The models that the provider offers.", METHOD_NEW_USER, models_params, NULL, agent_models},
-    {"chat.complete", "One model call.", 0, chat_params, NULL, agent_chat},
-    {"agent.run", "A whole turn: model and tools until the model stops.", 0, run_params, NULL, agent_run},
-    {"tools.list", "The tools of the context's MCP server.", 0, none, NULL, agent_tools_list},
-    {"tools.call", "Call a tool of the context's MCP server.", 0, call_params, NULL, agent_tools_call},
+    {"models.list", "The models that the provider offers.", METHOD_NEW_USER | METHOD_PROFILE, models_params, NULL, agent_models},
+    {"chat.complete", "One model call.", METHOD_PROFILE, chat_params, NULL, agent_chat},
+    {"agent.run", "A whole turn: model and tools until the model stops.", METHOD_PROFILE, run_params, NULL, agent_run},
+    {"tools.list", "The tools of the context's MCP server.", METHOD_PROFILE, profile_params, NULL, agent_tools_list},
+    {"tools.call", "Call a tool of the context's MCP server.", METHOD_PROFILE, call_params, NULL, agent_tools_call},
+    {"tools.enable", "Say which tools and prompts of its MCP server the context may use; a change of server enables all.", 0,
+     enable_params, tools_enable, NULL},
+    {"profile.list", "The user's profiles and the operator's, as @TAG finds them. Touches nothing.", METHOD_NEW_USER, none,
+     profile_list, NULL},
+    {"profile.put", "Make or replace a private profile. Nothing is asked of provider and server before it is used.",
+     METHOD_NEW_USER, put_params, profile_put, NULL},
+    {"profile.delete", "Remove a private profile and its credentials. What runs on it finishes.", 0, tag_params, profile_delete,
+     NULL},
+    {"profile.default", "The profile that serves requests which name none.", METHOD_NEW_USER, default_params, profile_default,
+     NULL},
     {"session.create", "Make a session: a conversation that the host remembers.", 0, create_params, session_create, NULL},
     {"session.list", "The user's sessions; everybody's where sessions.filter_by_user is false.", 0, session_list_params,
      session_list, NULL},
@@ -174,15 +217,10 @@ static const struct method methods[] = {
 #define LATER(name)                                                                                                                \
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
-    LATER("tools.enable"),
     LATER("prompts.list"),
     LATER("prompts.get"),
     LATER("resources.list"),
     LATER("resources.read"),
-    LATER("profile.list"),
-    LATER("profile.put"),
-    LATER("profile.delete"),
-    LATER("profile.default"),
 #undef LATER
 };
 
@@ -211,7 +249,8 @@ tda_status unknown_method(tda_str name, struct error *e) {
 }
 
 static const char *type_name(enum param_type t) {
-    static const char *const names[] = {"text", "number", "boolean", "object", "list", "object or null"};
+    static const char *const names[] = {"text", "number",         "boolean",      "object",
+                                        "list", "object or null", "text or null", "list or null"};
     return names[t];
 }
 
@@ -222,6 +261,8 @@ static bool type_fits(enum param_type t, uint32_t json) {
     case PARAM_BOOL: return json == TDA_JSON_BOOL;
     case PARAM_OBJECT: return json == TDA_JSON_OBJECT;
     case PARAM_LIST: return json == TDA_JSON_ARRAY;
+    case PARAM_TEXT_OR_NULL: return json == TDA_JSON_STRING || json == TDA_JSON_NULL;
+    case PARAM_LIST_OR_NULL: return json == TDA_JSON_ARRAY || json == TDA_JSON_NULL;
     case PARAM_OBJECT_OR_NULL: return json == TDA_JSON_OBJECT || json == TDA_JSON_NULL;
     }
     return false;

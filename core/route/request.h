@@ -2,6 +2,7 @@
 #ifndef ROUTE_REQUEST_H
 #define ROUTE_REQUEST_H
 
+#include "agent/profile.h"
 #include "base/ref.h"
 #include "route/envelope.h"
 #include "route/idempotency.h"
@@ -26,9 +27,10 @@ struct request {
     struct buf result; /* "result":{...} as it is written */
     struct jw out;
 
-    struct task_entry *task;  /* what it is itself; its loop's */
-    struct task_entry *about; /* METHOD_OF_TASK: the one that it asks for */
-    struct snapshot *snapshot;
+    struct task_entry *task;   /* what it is itself; its loop's */
+    struct task_entry *about;  /* METHOD_OF_TASK: the one that it asks for */
+    struct snapshot *snapshot; /* what serves it: the context's, or one derived from that */
+    struct override override;
     struct loop *loop; /* NULL: answered on the front door's thread */
     struct work work;
     struct task begin, cancel;
@@ -39,7 +41,16 @@ struct request {
     struct request *prev, *next;      /* router's list of a connection's cancellable requests */
 };
 
-enum param_type { PARAM_TEXT, PARAM_NUMBER, PARAM_BOOL, PARAM_OBJECT, PARAM_LIST, PARAM_OBJECT_OR_NULL };
+enum param_type {
+    PARAM_TEXT,
+    PARAM_NUMBER,
+    PARAM_BOOL,
+    PARAM_OBJECT,
+    PARAM_LIST,
+    PARAM_OBJECT_OR_NULL,
+    PARAM_TEXT_OR_NULL,
+    PARAM_LIST_OR_NULL
+};
 
 struct param {
     const char *name;
@@ -53,6 +64,7 @@ enum method_flags {
     METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
     METHOD_UNAVAILABLE = 4, /* known, not in this version: not listed */
     METHOD_OF_TASK = 8,     /* `start` runs on the loop of the task that `task` names, and needs no context */
+    METHOD_PROFILE = 16,    /* may run under a profile, the user's default one included */
 };
 
 struct method {
@@ -134,5 +146,12 @@ void session_delete(struct request *q);
 void usage_get(struct request *q);
 void store_backup(struct request *q);
 void user_delete(struct request *q);
+void profile_list(struct request *q); /* profiles.c */
+void profile_put(struct request *q);
+void profile_delete(struct request *q);
+void profile_default(struct request *q);
+void tools_enable(struct request *q);
+/* q->snapshot: the context's, or one derived under the profile that the request names; none for METHOD_NEW_USER of a new user. */
+tda_status request_take_snapshot(struct request *q, struct error *e);
 
 #endif

@@ -97,6 +97,7 @@ void request_unref(struct request *q) {
     if (!ref_drop(&q->ref)) return;
     buf_fini(&q->result);
     snapshot_unref(q->snapshot);
+    override_fini(&q->override);
     task_unref(q->task);
     task_unref(q->about);
     json_free(q->env.doc);
@@ -134,6 +135,7 @@ static void write_meta(struct request *q) {
         jw_put_str(&q->out, "provider", snapshot_get(s, TDA_CTX_PROVIDER));
         jw_put_str(&q->out, "model", snapshot_get(s, TDA_CTX_MODEL));
         jw_put_str(&q->out, "mcp_server", snapshot_get(s, TDA_CTX_MCP_SERVER_NAME));
+        if (snapshot_profile(s)[0]) jw_put_z(&q->out, "profile", snapshot_profile(s));
         jw_put_u64(&q->out, "epoch", snapshot_epoch(s));
     }
     if (w->meta.attempts) jw_put_u64(&q->out, "attempts", w->meta.attempts);
@@ -160,21 +162,25 @@ static bool worth_keeping(const struct error *e) {
             e->status != TDA_E_CLOSED && e->status != TDA_E_TIMEOUT && e->status != TDA_E_NOMEM);
 }
 
+static const char *profile_of(const struct request *q) {
+    return q->snapshot ? snapshot_profile(q->snapshot) : "";
+}
+
 static void log_end(const struct request *q, const struct error *e) {
     char user[9];
     hash_log_user(q->user, user);
     if (e)
         log_info("request failed", LOG_Z("request", q->label), LOG_Z("method", q->method ? q->method->name : "?"),
-                 LOG_Z("user", user), LOG_Z("kind", e->kind), LOG_Z("error", e->text),
+                 LOG_Z("user", user), LOG_Z("profile", profile_of(q)), LOG_Z("kind", e->kind), LOG_Z("error", e->text),
                  LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
     else
         log_debug("request", LOG_Z("request", q->label), LOG_Z("method", q->method->name), LOG_Z("user", user),
-                  LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
+                  LOG_Z("profile", profile_of(q)), LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
 }
 
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
-    struct error copy;
+    struct error copy, labelled;
     request_alone_no_more(q);
     if (!e && q->task && !q->work.meta.written) write_meta(q);
     if (!e) jw_end_object(&q->out);
@@ -183,6 +189,9 @@ void request_reply(struct request *q, const struct error *e) {
         e = &copy;
     }
     if (e) {
+        labelled = *e;
+        error_in_profile(&labelled, q->snapshot);
+        e = &labelled;
         atomic_fetch_add(&r->errors, 1);
         buf_clear(&q->result);
         envelope_error(&q->result, 0, e);
@@ -262,30 +271,12 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
     request_unref(q);
 }
 
-/* A turn that may be in the store already is answered from there, also when its user is not configured any more. */
-static bool may_be_stored(const struct request *q) {
-    return q->method->start == agent_run && json_type(request_param(q, "session")) &&
-           (q->work.idempotency_key.p || json_type(request_param(q, "idempotency_key")));
-}
-
-static tda_status take_snapshot(struct request *q, struct error *e) {
-    tda_status s = contexts_acquire(q->router->o.contexts, q->user, &q->snapshot, e);
-    if (s == TDA_E_NOT_FOUND && ((q->method->flags & METHOD_NEW_USER) || may_be_stored(q))) return TDA_OK;
-    if (s) return s;
-    bool usable = snapshot_get(q->snapshot, TDA_CTX_PROVIDER).n && snapshot_get(q->snapshot, TDA_CTX_MODEL).n;
-    bool needs_model = q->method->start == agent_chat || q->method->start == agent_run;
-    if (usable || !needs_model) return TDA_OK;
-    error_set(e, TDA_E_NOT_FOUND, "not_configured", "this context has no provider and model");
-    error_hint(e, "call configure");
-    return TDA_E_NOT_FOUND;
-}
-
 /* Everything that may go wrong before its loop has it. */
 static tda_status prepare(struct request *q, struct error *e) {
     const struct router_options *o = &q->router->o;
     if (q->method->flags & METHOD_OF_TASK)
         return tasks_find(q->router->tasks, q->user, json_str(request_param(q, "task")), &q->about, e);
-    tda_status s = take_snapshot(q, e);
+    tda_status s = request_take_snapshot(q, e);
     if (s) return s;
     struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
     s = tasks_add(q->router->tasks, q->user, q->method->name, l, q, !q->token, &q->task);
@@ -299,7 +290,7 @@ void request_post(struct request *q) {
     q->work.snapshot = q->snapshot;
     q->work.user = q->user;
     q->work.request_id = q->label;
-    q->work.params = q->env.params;
+    q->work.params = q->override.doc ? q->override.params : q->env.params;
     q->work.arena = &q->arena;
     q->work.out = &q->out;
     q->work.done = on_work_done;

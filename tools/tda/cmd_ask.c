@@ -11,6 +11,8 @@ static void say_who(struct json result) {
     print_word(stderr, ", model ", json_str(json_key(meta, TDA_STR("model"))));
     tda_str server = json_str(json_key(meta, TDA_STR("mcp_server")));
     if (server.n) print_word(stderr, ", MCP server ", server);
+    tda_str profile = json_str(json_key(meta, TDA_STR("profile")));
+    if (profile.n) print_word(stderr, ", profile ", profile);
     const char *before = ", tools ";
     for (struct json s = json_first(json_key(result, TDA_STR("steps"))); json_type(s); s = json_next(s), before = " ")
         print_word(stderr, before, json_str(json_key(s, TDA_STR("tool"))));

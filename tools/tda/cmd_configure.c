@@ -93,22 +93,26 @@ static int put_fields(struct jw *w, const struct options *o) {
     return EXIT_OK;
 }
 
+int put_configuration(struct jw *w, const struct options *o) {
+    if (o->provider) jw_put_z(w, "provider", o->provider);
+    if (o->model) jw_put_z(w, "model", o->model);
+    if (o->base_url) jw_put_z(w, "base_url", o->base_url);
+    if (o->mcp_server) {
+        jw_open_object(w, "mcp_server");
+        jw_put_z(w, "name", o->mcp_server);
+        jw_end_object(w);
+    }
+    int code = put_credentials(w, o);
+    return code ? code : put_fields(w, o);
+}
+
 int cmd_configure(const struct options *o) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     struct buf params;
     struct jw w;
     params_begin(&w, &params, o);
-    if (o->provider) jw_put_z(&w, "provider", o->provider);
-    if (o->model) jw_put_z(&w, "model", o->model);
-    if (o->base_url) jw_put_z(&w, "base_url", o->base_url);
-    if (o->mcp_server) {
-        jw_open_object(&w, "mcp_server");
-        jw_put_z(&w, "name", o->mcp_server);
-        jw_end_object(&w);
-    }
-    int code = put_credentials(&w, o);
-    if (!code) code = put_fields(&w, o);
+    int code = put_configuration(&w, o);
     if (code) {
         wipe(params.p, params.n);
         buf_fini(&params);

@@ -82,7 +82,7 @@ int cmd_info(const struct options *o) {
 }
 
 int cmd_tools(const struct options *o) {
-    static const char *const columns[] = {"name", "alias", "description"};
+    static const char *const columns[] = {"name", "alias", "enabled", "description"};
     return show_rows(o, "tools.list", "tools", columns, ARRAY_LEN(columns));
 }
 

@@ -20,7 +20,7 @@
     "  tda --user alice --session $s ask \"How many orders are there?\"\n"                                                         \
     "  tda --user alice sessions show $s\n"                                                                                        \
     "  tda --user alice sessions export $s > orders.jsonl\n"
-#define OPT_CONFIGURE                                                                                                              \
+#define OPT_PROVIDER                                                                                                               \
     "      --provider NAME    as `tda plugins` and the operator's configuration name them\n"                                       \
     "      --model ID\n"                                                                                                           \
     "      --key-file FILE    file that holds the API key (- is stdin)\n"                                                          \
@@ -29,11 +29,16 @@
     "      --credential-env NAME=VARIABLE  likewise, from a variable: token=FRIENDLI_TOKEN\n"                                      \
     "      --base-url URL     another address of the service\n"                                                                    \
     "      --mcp-server NAME  one of the operator's MCP servers\n"                                                                 \
-    "      --field NAME=VALUE another field: aws_region=eu-west-1\n"                                                               \
-    "Without a key or credential, those given before stay.\n"
+    "      --field NAME=VALUE another field: aws_region=eu-west-1\n"
+#define OPT_CONFIGURE OPT_PROVIDER "Without a key or credential, those given before stay.\n"
+#define OPT_PROFILE                                                                                                                \
+    OPT_PROVIDER "      --tools A,B        the tools it may use; without this, all\n"                                              \
+                 "      --prompts A,B      likewise prompts\n"                                                                     \
+                 "What a profile does not say is the context's. `default -` sets no default.\n"
 
 const struct command commands[] = {
-    {"ask", "TEXT|-", "ask a question; the model may use tools", "tda --user alice ask \"How many orders are there?\"", cmd_ask,
+    {"ask", "TEXT|-", "ask a question; the model may use tools; @TAG at its start runs it under that profile",
+     "tda --user alice ask \"How many orders are there?\"\n  tda --user alice ask '@FAST How many orders are there?'", cmd_ask,
      OPT_ASK},
     {"chat", "TEXT|-", "one model call, no tools", "tda --user alice chat \"Say hello\"", cmd_chat, OPT_ASK},
     {"configure", "", "choose provider, model, credentials and MCP server",
@@ -41,6 +46,10 @@ const struct command commands[] = {
      OPT_CONFIGURE},
     {"context", "get [FIELD] | set FIELD=VALUE... | list | delete", "look at or change a user's context",
      "tda --user alice context get model", cmd_context, NULL},
+    {"profile", "list | put TAG OPTIONS | delete TAG | default TAG|-", "look at or change a user's profiles, for ask '@TAG ...'",
+     "tda --user alice profile put FAST --provider openai --model gpt-5-mini --key-env OPENAI_API_KEY --tools query\n"
+     "  tda --user alice ask '@FAST How many orders are there?'",
+     cmd_profile, OPT_PROFILE},
     {"status", "", "is this user configured, and how", "tda --user alice status", cmd_status, NULL},
     {"tools", "", "tools of the user's MCP server", "tda --user alice tools", cmd_tools, NULL},
     {"call-tool", "TOOL [JSON|-]", "call one tool", "tda --user alice call-tool query '{\"sql\": \"SELECT 1\"}'", cmd_call_tool,

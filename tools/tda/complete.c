@@ -35,6 +35,8 @@ int cmd_complete(const struct options *o) {
         puts("list\nnew\nshow\nexport\nrename\ndelete");
     } else if (strcmp(c->name, "user") == 0) {
         puts("delete");
+    } else if (strcmp(c->name, "profile") == 0) {
+        puts("list\nput\ndelete\ndefault");
     } else if (strcmp(c->name, "jobs") == 0) {
         puts("run");
     } else if (strcmp(c->name, "plugins") == 0) {

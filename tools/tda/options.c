@@ -31,6 +31,8 @@ static const struct option_row {
     {"credential", 0, LIST, AT(credentials), AT(n_credentials), NULL},
     {"credential-env", 0, LIST, AT(credential_envs), AT(n_credential_envs), NULL},
     {"field", 0, LIST, AT(fields), AT(n_fields), NULL},
+    {"tools", 0, TEXT, AT(tools), 0, NULL},
+    {"prompts", 0, TEXT, AT(prompts), 0, NULL},
     {"mcp-server", 0, TEXT, AT(mcp_server), 0, NULL},
     {"idempotency-key", 0, TEXT, AT(idempotency_key), 0, NULL},
     {"session", 0, TEXT, AT(session), 0, NULL},
@@ -141,6 +143,7 @@ void print_help(void) {
     puts("\nexamples:\n"
          "  tda --user alice configure --provider offline --model offline-1 --mcp-server sales\n"
          "  tda --user alice ask \"How many orders are there?\"\n"
+         "  tda --user alice ask '@FAST How many orders are there?'\n"
          "  tda --user alice --json status | jq .provider\n"
          "\nexit codes: 0 done, 1 the request failed, 2 wrong usage, 3 no daemon there, 4 no reply in time\n"
          "more on one command: tda help COMMAND");

@@ -17,7 +17,7 @@ struct options {
     const char *socket, *user;
     bool json, quiet, verbose, help, version, inherit;
     int64_t timeout_s;
-    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session;
+    const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session, *tools, *prompts;
     const char *search, *sort, *limit, *cursor, *days;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
@@ -73,6 +73,8 @@ void table_print(struct table *t); /* the first row is the heading; frees */
 
 /* cmd_plugin.c: becomes the program for authors of plugins, which reads options of its own. Returns when that is not there. */
 int run_plugin_tool(char **argv);
+/* cmd_configure.c: provider, model, address, server, credentials and fields of the command line; EXIT_USAGE after a message. */
+int put_configuration(struct jw *w, const struct options *o);
 
 /* commands */
 int cmd_plugin(const struct options *o);
@@ -82,6 +84,7 @@ int cmd_call(const struct options *o);
 int cmd_call_tool(const struct options *o);
 int cmd_configure(const struct options *o);
 int cmd_context(const struct options *o);
+int cmd_profile(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_tools(const struct options *o);
 int cmd_jobs(const struct options *o);
