@@ -224,6 +224,16 @@ static const struct method methods[] = {
 #undef LATER
 };
 
+const struct method *method_next(const struct method *m) {
+    for (m = m ? m + 1 : methods; m < methods + ARRAY_LEN(methods); m++)
+        if (!(m->flags & METHOD_UNAVAILABLE)) return m;
+    return NULL;
+}
+
+const struct param *params_common(void) {
+    return common;
+}
+
 const struct method *method_find(tda_str name) {
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         if (tda_str_eq(name, tda_str_of(methods[i].name))) return &methods[i];
@@ -248,7 +258,7 @@ tda_status unknown_method(tda_str name, struct error *e) {
     return TDA_E_NOT_FOUND;
 }
 
-static const char *type_name(enum param_type t) {
+const char *param_type_name(enum param_type t) {
     static const char *const names[] = {"text", "number",         "boolean",      "object",
                                         "list", "object or null", "text or null", "list or null"};
     return names[t];
@@ -298,7 +308,7 @@ static tda_status check_one(const struct method *m, struct json v, struct error 
     if (!p) p = param_find(common, json_name(v));
     if (!p) return unknown_param(m, json_name(v), e);
     if (type_fits(p->type, json_type(v))) return TDA_OK;
-    error_set(e, TDA_E_INVALID, "wrong_type", "%s: %s must be of type %s", m->name, p->name, type_name(p->type));
+    error_set(e, TDA_E_INVALID, "wrong_type", "%s: %s must be of type %s", m->name, p->name, param_type_name(p->type));
     error_field(e, "%s", p->name);
     return TDA_E_INVALID;
 }
@@ -315,52 +325,4 @@ tda_status params_check(const struct method *m, struct json params, struct error
         return TDA_E_INVALID;
     }
     return TDA_OK;
-}
-
-static void write_params(const struct param *list, struct jw *w) {
-    jw_begin_array(w);
-    for (; list->name; list++) {
-        jw_begin_object(w);
-        jw_put_z(w, "name", list->name);
-        jw_put_z(w, "type", type_name(list->type));
-        jw_put_bool(w, "required", list->required);
-        jw_put_z(w, "help", list->help);
-        jw_end_object(w);
-    }
-    jw_end_array(w);
-}
-
-void methods_write(struct jw *w) {
-    jw_open_array(w, "methods");
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        const struct method *m = &methods[i];
-        if (m->flags & METHOD_UNAVAILABLE) continue;
-        jw_begin_object(w);
-        jw_put_z(w, "name", m->name);
-        jw_put_z(w, "summary", m->summary);
-        jw_put_bool(w, "user", !(m->flags & METHOD_NO_USER));
-        jw_key(w, TDA_STR("params"));
-        write_params(m->params, w);
-        jw_end_object(w);
-    }
-    jw_end_array(w);
-    jw_key(w, TDA_STR("common_params"));
-    write_params(common, w);
-}
-
-static void reference_params(const struct param *list, struct buf *out) {
-    for (; list->name; list++)
-        buf_addf(out, "| `%s` | %s%s | %s |\n", list->name, type_name(list->type), list->required ? ", required" : "", list->help);
-}
-
-void route_reference(struct buf *out) {
-    buf_add_z(out, "# Methods\n\nParameters that every method takes:\n\n| name | type | meaning |\n|---|---|---|\n");
-    reference_params(common, out);
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        const struct method *m = &methods[i];
-        if (m->flags & METHOD_UNAVAILABLE) continue;
-        buf_addf(out, "\n## %s\n\n%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Concerns no user." : "");
-        if (m->params->name) buf_add_z(out, "\n| name | type | meaning |\n|---|---|---|\n");
-        reference_params(m->params, out);
-    }
 }

@@ -80,7 +80,10 @@ const struct method *method_find(tda_str name);
 tda_status unknown_method(tda_str name, struct error *e);
 /* Checks names and types against the method's table. */
 tda_status params_check(const struct method *m, struct json params, struct error *e);
-void methods_write(struct jw *w);
+const struct method *method_next(const struct method *m); /* of those that can be called; NULL begins, and is the end */
+const struct param *params_common(void);
+const char *param_type_name(enum param_type t);
+void methods_write(struct jw *w); /* reference.c: the members of host.methods */
 
 /* The end of a request: result (e NULL, members in q->out) or error. q is gone afterwards. */
 void request_reply(struct request *q, const struct error *e);
