@@ -25,6 +25,7 @@ void host_info(struct request *q) {
     jw_put_z(&q->out, "version", TDA_VERSION);
     jw_put_z(&q->out, "abi", abi);
     jw_put_i64(&q->out, "pid", getpid());
+    jw_put_z(&q->out, "boot", tasks_boot(router_tasks(q->router)));
     jw_put_z(&q->out, "mode", contexts_is_shared(o->contexts) ? "shared" : "per-user");
     jw_put_u64(&q->out, "loops", o->n_loops);
     jw_put_i64(&q->out, "uptime_s", (clock_now_ns() - router_started_ns(q->router)) / NS_PER_S);

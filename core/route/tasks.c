@@ -18,9 +18,10 @@ struct task_owner {
 };
 
 struct tasks {
-    pthread_mutex_t lock; /* of everything below but the first three */
+    pthread_mutex_t lock; /* of everything below but the first four */
     const struct config *config;
     uint32_t boot;
+    char boot_text[9];
     _Atomic uint64_t serial;
     struct task_entry *table;
     struct task_owner *owners;
@@ -34,8 +35,13 @@ tda_status tasks_new(const struct config *c, struct tasks **ret) {
     pthread_mutex_init(&ts->lock, NULL);
     ts->config = c;
     random_bytes(&ts->boot, sizeof ts->boot);
+    snprintf(ts->boot_text, sizeof ts->boot_text, "%08x", ts->boot);
     *ret = ts;
     return TDA_OK;
+}
+
+const char *tasks_boot(const struct tasks *ts) {
+    return ts->boot_text;
 }
 
 const char *task_state_name(int state) {

@@ -53,6 +53,7 @@ struct task_entry {
 };
 
 tda_status tasks_new(const struct config *c, struct tasks **ret);
+const char *tasks_boot(const struct tasks *ts); /* another one each time the daemon starts; part of each id */
 void tasks_free(struct tasks *ts);
 
 /* [any] On the table, pending. The reference is the caller's, and is its request's from then on. */

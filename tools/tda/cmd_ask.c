@@ -62,7 +62,7 @@ int cmd_ask(const struct options *o) {
 int cmd_chat(const struct options *o) {
     struct buf text, params;
     struct jw w;
-    if (o->n_words < 2) return usage("chat about what? tda chat \"Say hello\"");
+    if (o->n_words < 2) return chat_interactive(o);
     if (!question(o, &text)) return EXIT_FAILED;
     params_begin(&w, &params, o);
     jw_open_array(&w, "messages");
@@ -89,34 +89,17 @@ static tda_str object_word(const char *word, const char *what) {
     return (tda_str){0};
 }
 
-/* The user of --user goes in unless the params name one. */
-static void put_params(struct jw *w, const struct options *o, tda_str given) {
-    struct json_doc *doc GUARD(json_free_p) = NULL;
-    if (json_parse(given, 0, &doc, NULL)) return;
-    struct json root = json_root(doc);
-    if (o->user && !json_type(json_key(root, TDA_STR("user")))) jw_put_z(w, "user", o->user);
-    for (struct json m = json_first(root); json_type(m); m = json_next(m)) {
-        jw_key(w, json_name(m));
-        jw_raw(w, json_raw(m));
-    }
-}
-
 int cmd_call(const struct options *o) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     struct buf params;
-    struct jw w;
     if (o->n_words < 2 || o->n_words > 3) return usage("call METHOD [JSON], as in: tda call host.info");
     tda_str given = object_word(o->n_words == 3 ? o->words[2] : "{}", "params");
     if (!given.p) return EXIT_USAGE;
-    struct options no_user = *o;
-    no_user.user = NULL;
-    params_begin(&w, &params, &no_user);
-    put_params(&w, o, given);
+    buf_init(&params, INPUT_MAX);
+    buf_add_str(&params, given);
     free((void *)(uintptr_t)given.p);
-    jw_end_object(&w);
-    int code = rpc_call(o, o->words[1], buf_str(&params), &doc, &result);
-    buf_fini(&params);
+    int code = rpc_call(o, o->words[1], &params, &doc, &result);
     if (!code) print_raw(json_raw(result));
     return code;
 }

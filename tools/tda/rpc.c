@@ -1,14 +1,13 @@
-#include <errno.h>
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <pthread.h>
+/* Calls of the commands, over libtda-client: progress, exit codes, errors for people. */
+#include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "tda.h"
 
-enum { DIAL_MS = 5000, PROGRESS_AFTER_MS = 2000, PROGRESS_EVERY_MS = 200 };
+enum { PROGRESS_AFTER_MS = 2000 };
 
 const char *default_socket(void) {
     static char url[256];
@@ -21,104 +20,123 @@ const char *default_socket(void) {
     return url;
 }
 
-/* ---- progress: a line on stderr that says how long, for people who wait ---- */
+/* ---- while somebody waits: a line on stderr that says how long; Ctrl-C and --timeout of a turn, which may last for many polls
+ * ---- */
 
-static void show_progress(int64_t waited_ms) {
+static struct {
+    bool shows, shown;
+    int64_t began_ms, limit_ms;
+} wait;
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig) {
+    interrupted = sig;
+}
+
+static bool watch(void *arg, int64_t waited_ms) {
     static const char wheel[] = "|/-\\";
-    fprintf(stderr, "\r%c waiting, %lld s ", wheel[waited_ms / PROGRESS_EVERY_MS % 4], (long long)(waited_ms / 1000));
-    fflush(stderr);
-}
-
-static int receive(const struct options *o, nng_socket s, nng_msg **ret) {
-    int64_t waited = 0, limit = o->timeout_s * 1000;
-    bool shows = !o->quiet && isatty(2), shown = false;
-    int rc = NNG_ETIMEDOUT;
-    while (rc == NNG_ETIMEDOUT && waited < limit) {
-        int64_t slice = !shows ? limit : waited < PROGRESS_AFTER_MS ? PROGRESS_AFTER_MS : PROGRESS_EVERY_MS;
-        if (slice > limit - waited) slice = limit - waited;
-        nng_socket_set_ms(s, NNG_OPT_RECVTIMEO, (nng_duration)slice);
-        rc = nng_recvmsg(s, ret, 0);
-        waited += slice;
-        if (rc == NNG_ETIMEDOUT && shows) {
-            show_progress(waited);
-            shown = true;
-        }
+    (void)arg;
+    waited_ms = clock_now_ns() / NS_PER_MS - wait.began_ms;
+    if (wait.shows && waited_ms >= PROGRESS_AFTER_MS) {
+        fprintf(stderr, "\r%c waiting, %lld s ", wheel[waited_ms / 200 % 4], (long long)(waited_ms / 1000));
+        fflush(stderr);
+        wait.shown = true;
     }
-    if (shown) fputs("\r\033[K", stderr);
-    return rc;
+    return !interrupted && waited_ms < wait.limit_ms;
 }
 
-/* ---- one exchange ---- */
-
-static int unreachable(const struct options *o, int rc) {
-    fprintf(stderr, "tda: no daemon answers on %s: %s\n", o->socket, nng_strerror(rc));
-    fputs("     start one with: tdad --config FILE   or say where it is: tda --socket URL, TDA_SOCKET\n", stderr);
-    return EXIT_UNREACHABLE;
+static void end_progress(void) {
+    if (wait.shown) fputs("\r\033[K", stderr);
+    wait.shown = false;
 }
 
-static int exchange(const struct options *o, tda_str request, nng_msg **ret) {
-    nng_socket s;
-    nng_msg *msg;
-    int rc = nng_req0_open(&s);
-    if (rc) return unreachable(o, rc);
-    nng_socket_set_ms(s, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE); /* nothing is sent twice behind our back */
-    nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, 0);
-    nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, DIAL_MS);
-    rc = nng_dial(s, o->socket, NULL, 0);
-    if (!rc) rc = nng_msg_alloc(&msg, request.n);
-    if (rc) {
-        nng_close(s);
-        return unreachable(o, rc);
+/* ---- one call ---- */
+
+int rpc_failed(const struct options *o, const struct tda_client *c, const struct tda_client_error *e) {
+    const char *raw = e->status == TDA_CLIENT_REFUSED ? tda_client_error_json(c) : "";
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    if (raw[0] && o->json) {
+        fprintf(stderr, "%s\n", raw); /* for programs: the same, whole */
+    } else if (raw[0] && !json_parse(tda_str_of(raw), 0, &doc, NULL)) {
+        print_error(json_root(doc));
+    } else {
+        print_word(stderr, "tda: ", tda_str_of(e->message));
+        fputc('\n', stderr);
+        if (e->hint[0]) print_word(stderr, "     ", tda_str_of(e->hint));
+        if (e->hint[0]) fputc('\n', stderr);
     }
-    memcpy(nng_msg_body(msg), request.p, request.n);
-    rc = nng_sendmsg(s, msg, 0);
-    if (rc) nng_msg_free(msg);
-    if (!rc) rc = receive(o, s, ret);
-    nng_close(s);
-    if (!rc) return EXIT_OK;
-    if (rc != NNG_ETIMEDOUT) return unreachable(o, rc);
-    fprintf(stderr, "tda: no reply within %lld seconds; --timeout waits longer\n", (long long)o->timeout_s);
-    return EXIT_TIMEOUT;
-}
-
-static int read_reply(const struct options *o, tda_str text, struct json_doc **ret_doc, struct json *ret_result) {
-    struct error e = {.retry_ms = -1};
-    struct json_doc *doc;
-    if (json_parse(text, 0, &doc, &e)) {
-        fprintf(stderr, "tda: what answered is no tdad: %s\n", e.text);
+    switch (e->status) {
+    case TDA_CLIENT_UNREACHABLE:
+        if (strcmp(e->kind, "unreachable") == 0) fputs("     or say where it is: tda --socket URL, TDA_SOCKET\n", stderr);
         return EXIT_UNREACHABLE;
+    case TDA_CLIENT_PROTOCOL: return EXIT_UNREACHABLE;
+    case TDA_CLIENT_TIMEOUT: fputs("     --timeout waits longer\n", stderr); return EXIT_TIMEOUT;
+    default: return EXIT_FAILED;
     }
-    struct json failure = json_key(json_root(doc), TDA_STR("error"));
-    if (json_type(failure)) {
-        if (o->json)
-            fprintf(stderr, "%.*s\n", STR_FMT(json_raw(failure))); /* for programs: the same, whole */
-        else
-            print_error(failure);
-        json_free(doc);
-        return EXIT_FAILED;
+}
+
+int rpc_open(const struct options *o, bool (*waiting)(void *arg, int64_t waited_ms), struct tda_client **ret) {
+    struct tda_client_options co = {
+        .size = sizeof co, .url = o->socket, .user = o->user, .timeout_ms = o->timeout_s * 1000, .waiting = waiting};
+    struct tda_client_error e;
+    return tda_client_open(&co, ret, &e) ? rpc_failed(o, NULL, &e) : EXIT_OK;
+}
+
+/* The turn as a task, which ends with us: Ctrl-C and --timeout cancel it in the daemon. */
+static enum tda_client_status run_turn(const struct options *o, struct tda_client *c, const char *method, const char *params,
+                                       char **ret, struct tda_client_error *e) {
+    struct tda_client_stream *s;
+    const char *event = "";
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
+    enum tda_client_status status = tda_client_stream_open(c, method, params, &s, e);
+    if (status) return status;
+    wait.limit_ms = o->timeout_s * 1000;
+    while (!status && event) status = tda_client_stream_next(s, &event, e);
+    if (status == TDA_CLIENT_INTERRUPTED) {
+        snprintf(e->message, sizeof e->message, interrupted ? "cancelled" : "no reply within %lld seconds; cancelled",
+                 (long long)o->timeout_s);
+        e->status = interrupted ? TDA_CLIENT_INTERRUPTED : TDA_CLIENT_TIMEOUT;
+        interrupted = 0;
+        wait.limit_ms = INT64_MAX;
+        tda_client_stream_cancel(s, NULL);
     }
-    *ret_doc = doc;
-    *ret_result = json_key(json_root(doc), TDA_STR("result"));
+    if (!status) *ret = str_dup(tda_str_of(tda_client_stream_result(s)));
+    tda_client_stream_free(s);
+    return status;
+}
+
+/* One with a key of the user's own may be asked for again, so it goes on without us. */
+static bool is_turn(const struct options *o, const char *method) {
+    bool turn = strcmp(method, "agent.run") == 0 || strcmp(method, "chat.complete") == 0;
+    return turn && !o->idempotency_key && strcmp(o->words[0], "call") != 0;
+}
+
+static int call_with(const struct options *o, const char *method, const char *params, struct json_doc **ret_doc,
+                     struct json *ret_result) {
+    struct tda_client *c;
+    struct tda_client_error e;
+    char *result GUARD(free_p) = NULL;
+    wait.shows = !o->quiet && isatty(2);
+    wait.began_ms = clock_now_ns() / NS_PER_MS;
+    wait.limit_ms = INT64_MAX;
+    int code = rpc_open(o, watch, &c);
+    if (code) return code;
+    enum tda_client_status s =
+        is_turn(o, method) ? run_turn(o, c, method, params, &result, &e) : tda_client_call(c, method, params, &result, &e);
+    end_progress();
+    code = s ? rpc_failed(o, c, &e) : EXIT_OK;
+    tda_client_close(c);
+    if (code) return code;
+    if (!result || json_parse(tda_str_of(result), 0, ret_doc, NULL)) return usage("what answers on %s is no tdad", o->socket);
+    *ret_result = json_root(*ret_doc);
     return EXIT_OK;
 }
 
-int rpc_call(const struct options *o, const char *method, tda_str params, struct json_doc **ret_doc, struct json *ret_result) {
-    struct buf request;
-    struct jw w;
-    nng_msg *reply = NULL;
-    buf_init(&request, 1 << 30);
-    jw_init(&w, &request);
-    jw_begin_object(&w);
-    jw_put_z(&w, "jsonrpc", "2.0");
-    jw_put_i64(&w, "id", 1);
-    jw_put_z(&w, "method", method);
-    if (params.n) jw_put_raw(&w, "params", params);
-    jw_end_object(&w);
-    int code = request.status ? usage("the request is too large") : exchange(o, buf_str(&request), &reply);
-    buf_fini(&request);
-    if (code) return code;
-    code = read_reply(o, (tda_str){nng_msg_body(reply), nng_msg_len(reply)}, ret_doc, ret_result);
-    nng_msg_free(reply);
+int rpc_call(const struct options *o, const char *method, struct buf *params, struct json_doc **ret_doc, struct json *ret_result) {
+    buf_add_char(params, 0);
+    int code = params->status ? usage("the request is too large") : call_with(o, method, params->p, ret_doc, ret_result);
+    wipe(params->p, params->n); /* may hold a credential */
+    buf_fini(params);
     return code;
 }
 
@@ -131,8 +149,7 @@ void params_begin(struct jw *w, struct buf *out, const struct options *o) {
 
 int params_call(const struct options *o, const char *method, struct jw *w, struct json_doc **ret_doc, struct json *ret_result) {
     jw_end_object(w);
-    int code = rpc_call(o, method, buf_str(w->out), ret_doc, ret_result);
-    buf_fini(w->out);
+    int code = rpc_call(o, method, w->out, ret_doc, ret_result);
     if (code || !o->json) return code;
     print_raw(json_raw(*ret_result));
     json_free(*ret_doc);

@@ -1,9 +1,10 @@
 /* The client: one table of commands, from which parsing, help and completion come. */
-#ifndef TDA_CLIENT_H
-#define TDA_CLIENT_H
+#ifndef TDA_COMMAND_H
+#define TDA_COMMAND_H
 
 #include <stdio.h>
 
+#include "tda/client.h"
 #include "json/json.h"
 
 #define CLIENT_VERSION "0.1.0"
@@ -45,9 +46,12 @@ void print_help(void);
 void print_command_help(const struct command *c);
 int usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* rpc.c: one request, one reply. `params` is a whole JSON object or empty. On OK the document is the reply and `ret_result` its
- * result; errors are printed. */
-int rpc_call(const struct options *o, const char *method, tda_str params, struct json_doc **ret_doc, struct json *ret_result);
+/* rpc.c: one call. Takes `params`, a whole JSON object. On OK the caller frees the document, which is the result; errors are
+ * printed. */
+int rpc_call(const struct options *o, const char *method, struct buf *params, struct json_doc **ret_doc, struct json *ret_result);
+/* For more than one: a client that the caller closes, and what to print and to exit with when one of its calls fails. */
+int rpc_open(const struct options *o, bool (*waiting)(void *arg, int64_t waited_ms), struct tda_client **ret);
+int rpc_failed(const struct options *o, const struct tda_client *c, const struct tda_client_error *e);
 const char *default_socket(void);
 /* Params under construction: begins the object, with the user when there is one. */
 void params_begin(struct jw *w, struct buf *out, const struct options *o);
@@ -80,6 +84,7 @@ int put_configuration(struct jw *w, const struct options *o);
 int cmd_plugin(const struct options *o);
 int cmd_ask(const struct options *o);
 int cmd_chat(const struct options *o);
+int chat_interactive(const struct options *o); /* chat.c */
 int cmd_call(const struct options *o);
 int cmd_call_tool(const struct options *o);
 int cmd_configure(const struct options *o);
