@@ -10,13 +10,14 @@
 #include "agent/account.h"
 #include "agent/answer.h"
 #include "agent/message.h"
+#include "agent/title.h"
 #include "base/clock.h"
 
 struct session_turn {
     struct account account;
     struct jw *out; /* the caller's, while `reply` stands in its place */
     struct session_entry entry;
-    bool entered, cancelled;
+    bool entered, cancelled, untitled;
     tda_str id, key;
     unsigned char digest[DIGEST_SIZE]; /* of the params, when there is a key */
     struct store_job job;
@@ -35,6 +36,7 @@ struct session_turn {
     struct json_doc *reply_doc;
     struct turn_row row;
     char title[TITLE_MAX + 1];
+    struct title by_model;
 };
 
 static void finish(struct session_turn *t, const struct error *e) {
@@ -122,6 +124,7 @@ static void on_session(void *arg, const struct session_row *row, tda_str cursor)
     (void)cursor;
     l->own = tda_str_eq(row->user, l->turn->account.work->user);
     l->turns = row->turns;
+    l->turn->untitled = row->title.n == 0;
     if (l->own && row->context.p) json_parse(row->context, 0, &l->turn->context, NULL);
 }
 
@@ -222,7 +225,7 @@ static void write_row(struct session_turn *t, const struct usage_sums *sums) {
     jw_begin_array(&jw);
     for (const struct call_usage *c = w->meta.calls; c; c = c->next) usage_write(&c->usage, &jw);
     jw_end_array(&jw);
-    session_title_from(first_question(w), t->title);
+    if (!t->title[0]) session_title_from(first_question(w), t->title);
     t->row = (struct turn_row){.session = t->id,
                                .user = w->user,
                                .title = tda_str_of(t->title),
@@ -240,7 +243,7 @@ static void write_row(struct session_turn *t, const struct usage_sums *sums) {
     memcpy(t->row.digest, t->digest, DIGEST_SIZE);
 }
 
-static void on_turn_done(struct work *w, const struct error *e) {
+static void settle(struct work *w, const struct error *e) {
     struct session_turn *t = w->account;
     struct usage_sums sums = account_sums(w);
     account_count(&t->account, &sums);
@@ -263,6 +266,29 @@ static void on_turn_done(struct work *w, const struct error *e) {
     t->back.run = on_stored;
     t->account.reserved = false;
     sessions_write_reserved(w->agent->sessions, &t->job);
+}
+
+/* ---- a title by the model, once, before the turn is stored ---- */
+
+static void on_title(struct work *w, tda_str said) {
+    struct session_turn *t = w->account;
+    if (said.n) session_title_from(said, t->title);
+    title_fini(&t->by_model);
+    settle(w, NULL);
+}
+
+static void on_title_cancel(struct work *w) {
+    title_cancel(&((struct session_turn *)w->account)->by_model);
+}
+
+static void on_turn_done(struct work *w, const struct error *e) {
+    struct session_turn *t = w->account;
+    if (e || !t->untitled || !w->agent->config->sessions_title) {
+        settle(w, e);
+        return;
+    }
+    w->cancel = on_title_cancel;
+    title_ask(&t->by_model, w, first_question(w), on_title);
 }
 
 /* ---- whose context ---- */

@@ -73,6 +73,32 @@ def texts(got):
 
 
 class Sessions(unittest.TestCase):
+    def test_a_title_by_the_model(self):
+        with Upstream() as up, Place(PER_USER + "calls: {attempts: 1}\nsessions: {title: model}\n" + fake(up)) as place, place.daemon() as d:
+            c = d.client
+            configure(c, "u")
+            s = c.call("session.create", user="u")["session"]
+            before = len(up.chats())
+            reply = run(c, "u", s, "how is the weather")
+            asked = [x.json["messages"] for x in up.chats()[before:]]
+            self.assertEqual(len(asked), 2, "the turn, and the title")
+            self.assertIn("title", asked[1][0]["content"])
+            self.assertEqual((reply["text"], asked[1][1]["content"]), ("echo: how is the weather", "how is the weather"))
+            got = c.call("session.get", user="u", session=s)
+            self.assertEqual((got["title"], len(got["history"])), ("echo: how is the weather", 1), "the title is the model's, and no turn")
+            self.assertEqual(got["usage"]["calls"], 2, "its tokens count")
+            run(c, "u", s, "and tomorrow")
+            self.assertEqual(len(up.chats()) - before, 3, "asked once")
+
+            named = c.call("session.create", user="u", title="mine")["session"]
+            run(c, "u", named, "x")
+            self.assertEqual(len(up.chats()) - before, 4, "not where there is a title")
+
+            other = c.call("session.create", user="u")["session"]
+            up.faults = [None, "500"]
+            self.assertEqual(run(c, "u", other, "what if it fails")["text"], "echo: what if it fails")
+            self.assertEqual(c.call("session.get", user="u", session=other)["title"], "what if it fails")
+
     def test_a_session_remembers_what_was_said(self):
         with Upstream() as up, Place() as place, place.daemon(fake(up)) as d:
             c = d.client
