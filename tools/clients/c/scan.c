@@ -47,19 +47,18 @@ struct span scan_text(const char *text) {
     return text ? scan_value(text, strlen(text)) : (struct span){NULL, 0};
 }
 
-/* The value at *p and the comma behind it. */
+/* The value at *p; *p moves to what follows it: a comma, or the end of the whole. A step begins with the whole's bracket or with
+ * that comma, so that an element that is a list itself is not taken for the beginning. */
 static struct span take(const char **p, const char *end) {
     struct span v = scan_value(*p, (size_t)(end - *p));
-    if (!v.p) return v;
-    *p = skip_space(v.p + v.n, end);
-    if (*p < end && **p == ',') ++*p;
+    if (v.p) *p = skip_space(v.p + v.n, end);
     return v;
 }
 
 bool scan_next_member(struct span *rest, struct span *ret_key, struct span *ret) {
     if (!rest->n) return false;
     const char *p = rest->p, *end = rest->p + rest->n;
-    if (*p == '{') p++;
+    if (*p == '{' || *p == ',') p++;
     struct span key = scan_value(p, (size_t)(end - p));
     if (!key.p || key.p[0] != '"') return false;
     p = skip_space(key.p + key.n, end);
@@ -84,7 +83,7 @@ struct span scan_member(struct span object, const char *name) {
 bool scan_next(struct span *rest, struct span *ret) {
     if (!rest->n) return false;
     const char *p = rest->p, *end = rest->p + rest->n;
-    if (*p == '[') p++;
+    if (*p == '[' || *p == ',') p++;
     struct span v = take(&p, end);
     if (!v.p) return false;
     *rest = (struct span){p, (size_t)(end - p)};
