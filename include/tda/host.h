@@ -67,9 +67,9 @@ struct tda_host {
      * from start or connect until drop returns. NULL when stale. */
     void *(*state)(tda_handle h);
 
-    /* [loop], [worker] One event of a call. Never AGAIN: the host takes every event, and reads the call's flows no faster than its
-     * consumer; an answer above the operator's cap ends the call. On a worker it waits while much is on its way, and says
-     * CANCELLED, TIMEOUT or STALE once the call has ended: return from run then. */
+    /* [loop], [worker] One event of a call. Never AGAIN: the host takes every event, and slowing down is its own business, by what
+     * it reads of the call's flows; an answer above the operator's cap ends the call. On a worker it waits while much is on its
+     * way, and says CANCELLED, TIMEOUT or STALE once the call has ended: return from run then. */
     tda_status (*emit)(tda_call call, const struct tda_event *event);
 
     /* [loop], [worker] The end of a call. The first wins, later ones are STALE. Nothing comes for the call any more but drop, after
