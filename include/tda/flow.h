@@ -14,7 +14,8 @@ extern "C" {
  * it and ends with it. */
 
 enum tda_flow_kind {
-    TDA_FLOW_HTTP = 1,  /* one request: method, url, headers, body, framing, auth                                 */
+    TDA_FLOW_HTTP = 1,  /* one request: method, url, headers, body, framing, auth. Of a connection or a call on one: to
+                           the origin of its server's url only                                                    */
     TDA_FLOW_SERVER = 2 /* adapters: the process behind this connection's server, as the operator's YAML says;
                            the host alone knows command, arguments and environment. Framing LINES.                */
 };
@@ -27,7 +28,10 @@ enum tda_framing {
     /* application/vnd.amazon.eventstream. ITEM.id = :message-type, "event", "exception" or "error"; name = :event-type,
      * :exception-type or :error-code; data = the payload, or an error's :error-message. Checksums are checked: a frame that
      * is not intact, or a stream that ends within one, is a FAIL with PROTOCOL.                                     */
-    TDA_FRAME_AWS_EVENTSTREAM = 4
+    TDA_FRAME_AWS_EVENTSTREAM = 4,
+    /* SSE where the answer's content-type is text/event-stream, else NONE. Events without data come too when they have an id or a
+     * retry: who resumes a stream needs both.                                                                      */
+    TDA_FRAME_BY_TYPE = 5
 };
 
 /* Framing applies to answers with status 200 to 299; the body of any other answer comes unframed. */
@@ -39,7 +43,9 @@ enum tda_auth_kind {
     TDA_AUTH_AWS_SIGV4 = 3, /* AWS Signature Version 4 of the whole request. The host adds x-amz-date,
                                x-amz-content-sha256, x-amz-security-token and authorization, and signs them with
                                host, content-type and whatever else begins with x-amz-: give none of those four   */
-    TDA_AUTH_OAUTH = 4      /* not in this minor: TDA_E_UNSUPPORTED                                               */
+    TDA_AUTH_SERVER = 4     /* connections: what the configuration says of their server, be it headers, a bearer token or
+                               OAuth 2.1. The host obtains, refreshes and attaches tokens, asks the user where it must, and
+                               sends the request again once it may; a 401 that reaches the plugin is final. No other field  */
 };
 
 /* Filled in by the host after the plugin returned. The plugin names the secret and never sees it. */
@@ -73,8 +79,8 @@ struct tda_flow_request {
     tda_str url;           /* http or https; redirects are never followed                                         */
     tda_str body;          /* copied by the host                                                                  */
     const struct tda_auth *auth;
-    int64_t idle_ms;    /* longest silence; 0: the operator's setting                                             */
-    int64_t total_ms;   /* 0: the call's deadline                                                                 */
+    int64_t idle_ms;    /* longest silence; 0: the operator's setting; -1, of connections: any                     */
+    int64_t total_ms;   /* 0: the call's deadline; -1, of connections: as long as the connection                    */
     uint64_t max_bytes; /* of decoded answer; 0: the operator's setting; never above it                           */
 };
 
@@ -100,6 +106,7 @@ struct tda_flow_event {
     tda_str id;
     tda_str data;
     tda_str text;
+    int64_t retry_ms; /* of an SSE event that says so; -1: it does not */
 };
 
 #ifdef __cplusplus

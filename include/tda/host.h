@@ -11,7 +11,7 @@ extern "C" {
 
 /* Version of the interface. During 0.x host and plugin need the very same minor. */
 #define TDA_ABI_MAJOR 0u
-#define TDA_ABI_MINOR 2u
+#define TDA_ABI_MINOR 3u
 
 enum tda_log_level { TDA_LOG_ERROR = 1, TDA_LOG_WARN = 2, TDA_LOG_INFO = 3, TDA_LOG_DEBUG = 4 };
 
@@ -35,7 +35,15 @@ enum tda_conn_event_kind {
     TDA_CONN_FAILED = 2,        /* cls, text; before READY. closed and drop follow                                */
     TDA_CONN_CLOSED = 3,        /* cls, text; the connection has ended. drop follows                              */
     TDA_CONN_TOOLS_CHANGED = 4, /* the host lists again                                                           */
-    TDA_CONN_LOG = 5            /* level = enum tda_log_level, text                                               */
+    TDA_CONN_LOG = 5,           /* level = enum tda_log_level, text                                               */
+    TDA_CONN_PROMPTS_CHANGED = 6,
+    TDA_CONN_RESOURCES_CHANGED = 7,
+    TDA_CONN_RESOURCE_UPDATED = 8, /* text = uri */
+    /* The server asks its user: id, unique among this connection's open ones; call, where it is known for which; json =
+     * {"message": "...", "schema": {...}} for a form, {"message": "...", "url": "..."} for a page he is to visit. `answer`
+     * follows. */
+    TDA_CONN_ASK = 9,
+    TDA_CONN_ASK_OVER = 10 /* id: the server takes no answer any more; none follows */
 };
 
 struct tda_conn_event {
@@ -45,6 +53,8 @@ struct tda_conn_event {
     uint32_t level;
     tda_str text;
     tda_str json;
+    tda_call call;
+    tda_str id;
 };
 
 /* What the host offers. Every function takes a handle: it is the calling user's context, and there is no other way to one.

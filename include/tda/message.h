@@ -128,7 +128,8 @@ enum tda_event_kind {
     TDA_EV_MODEL = 11,     /* OP_MODELS: id, name                                                                 */
     TDA_EV_ITEM = 12,      /* adapters, LIST_*: name, text = description, json = the schema or the whole item     */
     TDA_EV_CONTENT = 13,   /* adapters, CALL_TOOL and the like: part                                              */
-    TDA_EV_PROGRESS = 14   /* adapters: text, and json as the server gave it                                      */
+    TDA_EV_PROGRESS = 14   /* adapters: text, and json as the server gave it. Moves the call's deadline on, up to the
+                              operator's hard limit                                                               */
 };
 
 struct tda_event {
@@ -145,6 +146,7 @@ struct tda_event {
     tda_str json;
     const struct tda_usage *usage;
     const struct tda_part *part;
+    tda_str whole; /* LIST_TOOLS: the tool as the server describes it, JSON */
 };
 
 /* How a call, a connection or a flow ended. The host retries by class; a plugin never does. */
