@@ -1,5 +1,5 @@
 /* Shared parts of the operations: errors from results, cancel, the call's frame. */
-#include "agent/agent.h"
+#include "agent/questions.h"
 
 #include <stdio.h>
 
@@ -19,13 +19,16 @@ void agent_cancel(struct work *w) {
 }
 
 struct call_spec work_call_spec(struct work *w, int64_t deadline_ns) {
-    return (struct call_spec){
+    struct call_spec spec = {
         .plugins = w->agent->plugins,
         .loop = w->loop,
         .snapshot = w->snapshot,
         .request_id = w->request_id,
         .deadline_ns = deadline_ns < w->deadline_ns ? deadline_ns : w->deadline_ns,
+        .latest_ns = w->deadline_ns,
     };
+    questions_hear(w, &spec);
+    return spec;
 }
 
 /* Class -> the words of the wire. The hint is for the one who called. */

@@ -77,7 +77,10 @@ struct work {
      * found: it asked no such thing. */
     tda_status (*respond)(struct work *w, tda_str request, struct json answer, struct error *e);
     void *operation;
-    void *account; /* account.c's */
+    void *account;       /* account.c's */
+    struct asked *asked; /* questions.c's */
+    uint32_t n_asked;
+    struct work *outer; /* of a copy: the work that is asked, and heard of; else NULL */
 };
 
 void agent_chat(struct work *w);       /* chat.complete */

@@ -249,6 +249,7 @@ void agent_configure(struct work *w) {
         return;
     }
     c->inner = *w;
+    c->inner.outer = w;
     c->inner.snapshot = c->preview;
     if (already(c)) {
         reply(c, "already_configured", w->snapshot, snapshot_epoch(w->snapshot));

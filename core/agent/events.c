@@ -5,7 +5,7 @@
 
 #include "agent/answer.h"
 
-enum { EVENT_MAX = 1 << 20, SHOWN_MAX = 16 << 10, WARNING_MAX = 400 };
+enum { EVENT_MAX = 1 << 20, SHOWN_MAX = 16 << 10, WARNING_MAX = 400, URL_MAX = 8192 };
 
 struct event {
     struct work *work;
@@ -159,6 +159,47 @@ void event_warning(struct work *w, const char *fmt, ...) {
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     jw_put_z(&ev.w, "text", text);
+    send(&ev);
+}
+
+/* A page to visit is a web page, and nothing else that a terminal or a browser might open. */
+static bool is_page(tda_str url) {
+    return url.n > 8 && url.n < URL_MAX && (memcmp(url.p, "https://", 8) == 0 || memcmp(url.p, "http://", 7) == 0);
+}
+
+static void put_question(struct event *ev, const struct question *q, struct json asked) {
+    struct json schema = json_key(asked, TDA_STR("schema"));
+    tda_str url = json_str(json_key(asked, TDA_STR("url")));
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)q->number);
+    jw_put_z(&ev->w, "request", number);
+    jw_put_z(&ev->w, "kind", q->is_authorization ? "authorization" : url.n ? "url" : "form");
+    jw_put_z(&ev->w, "server", conn_server_name(q->conn));
+    put_clean(&ev->w, "message", json_str(json_key(asked, TDA_STR("message"))));
+    if (url.n)
+        jw_put_str(&ev->w, "url", url);
+    else if (json_type(schema) == TDA_JSON_OBJECT)
+        jw_put_raw(&ev->w, "schema", json_raw(schema));
+}
+
+bool event_ask(struct work *w, const struct question *q) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct event ev;
+    if (json_parse(q->json, 0, &doc, NULL)) return false;
+    tda_str url = json_str(json_key(json_root(doc), TDA_STR("url")));
+    if ((url.p && !is_page(url)) || !begin(&ev, w, "ask")) return false;
+    put_question(&ev, q, json_root(doc));
+    bool sent = !ev.text.status;
+    send(&ev);
+    return sent;
+}
+
+void event_ask_over(struct work *w, uint64_t number) {
+    struct event ev;
+    char text[24];
+    if (!begin(&ev, w, "ask_over")) return;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    jw_put_z(&ev.w, "request", text);
     send(&ev);
 }
 

@@ -25,6 +25,9 @@ void event_tool_result(struct work *w, const struct tda_part *result, tda_str to
 void event_usage(struct work *w, const struct tda_usage *u, const double *cost); /* cost NULL: not known */
 void event_retry(struct work *w, uint32_t attempt, int64_t wait_ms, uint32_t cls);
 void event_warning(struct work *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* False: nobody listens, or it is no question that a user may be shown. */
+bool event_ask(struct work *w, const struct question *q);
+void event_ask_over(struct work *w, uint64_t number);
 void event_end(struct work *w, const char *stop, const struct error *e); /* e: `stop` says nothing */
 
 #endif

@@ -35,6 +35,7 @@ static void end(struct flow *f) {
 bool flow_emit(struct flow *f, struct tda_flow_event *event) {
     if (f->ended) return false;
     event->size = sizeof *event;
+    if (event->kind != TDA_FLOW_ITEM) event->retry_ms = -1;
     if (event->kind == TDA_FLOW_END || event->kind == TDA_FLOW_FAIL) end(f);
     f->fn(f->arg, f, event);
     return !f->ended;

@@ -24,7 +24,8 @@ struct http_spec {
     const tda_kv *secrets;                 /* headers that hold secrets: copied into memory that is wiped when the flow ends */
     size_t n_secrets;                      /* at most HTTP_SECRETS_MAX */
     const struct sigv4_keys *sign;         /* instead of `secrets`: sign the request with these. NULL: do not */
-    int64_t connect_ns, idle_ns, total_ns; /* 0: the configuration's (total: none) */
+    int64_t connect_ns, idle_ns, total_ns; /* 0: the configuration's (total: none); idle -1: none */
+    bool endless;                          /* a stream that is listened to: max_bytes is for each event, not for all of them */
     uint64_t max_bytes;                    /* 0: the configuration's */
     /* Address came from a user: link-local is refused always, private, loopback and unique-local unless egress.allow_private. With
      * an address of the operator's, only link-local is. Judged after resolution (v4-mapped, NAT64, 6to4 unwrapped). */

@@ -49,7 +49,8 @@ tda_status framer_feed(struct framer *f, tda_str bytes, framer_item_fn fn, void 
 /* End of stream: an unterminated last line of NDJSON or LINES is an item; an unterminated SSE event is dropped, as the standard
  * says. */
 tda_status framer_end(struct framer *f, framer_item_fn fn, void *arg);
-const char *framer_why(const struct framer *f); /* what is wrong with the stream, after E_PROTOCOL */
+int64_t framer_retry_ms(const struct framer *f); /* [in the callback] what the SSE event says; -1: it does not */
+const char *framer_why(const struct framer *f);  /* what is wrong with the stream, after E_PROTOCOL */
 
 /* TDA_FRAME_AWS_EVENTSTREAM. frame_aws.c. */
 struct eventstream;

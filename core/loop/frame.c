@@ -5,9 +5,12 @@
  * bytes as they come are not held, so nothing caps them here. After a failure the framer can only be freed.
  *
  * SSE is the WHATWG's (HTML, 9.2.6 "Interpreting an event stream"): lines end with CR LF, LF or CR, one byte order mark at the
- * start is skipped. Bytes are handed on undecoded; `retry` is not for us, for nobody reconnects here. One owner, one thread. */
+ * start is skipped. Bytes are handed on undecoded. BY_TYPE is SSE for those who resume: an event without data comes too when it has
+ * an id or a retry, which the standard keeps to itself. One owner, one thread. */
 #include "base/buf.h"
 #include "loop/flow_impl.h"
+
+enum { RETRY_MAX_MS = 3600 * 1000 };
 
 struct framer {
     uint32_t framing;
@@ -18,15 +21,18 @@ struct framer {
     bool has_data;       /* SSE: a data line came since the last event */
     struct buf data;     /* SSE: lines joined by LF */
     struct buf name, id; /* SSE: id stays from event to event */
+    bool has_id;         /* SSE: an id line came since the last event */
+    int64_t retry_ms;    /* SSE: of this event; -1: none */
     struct eventstream *aws;
 };
 
 tda_status framer_new(uint32_t framing, size_t max_item, struct framer **ret) {
-    if (framing > TDA_FRAME_AWS_EVENTSTREAM) return TDA_E_INVALID;
+    if (framing > TDA_FRAME_BY_TYPE) return TDA_E_INVALID;
     struct framer *f = calloc(1, sizeof *f);
     if (!f) return TDA_E_NOMEM;
     f->framing = framing;
     f->max_item = max_item;
+    f->retry_ms = -1;
     /* The marks around a line's content (CR, byte order mark) are no part of the item. */
     buf_init(&f->line, max_item < SIZE_MAX - 8 ? max_item + 8 : max_item);
     buf_init(&f->data, max_item);
@@ -38,6 +44,10 @@ tda_status framer_new(uint32_t framing, size_t max_item, struct framer **ret) {
     else
         *ret = f;
     return s;
+}
+
+static bool is_sse(const struct framer *f) {
+    return f->framing == TDA_FRAME_SSE || f->framing == TDA_FRAME_BY_TYPE;
 }
 
 void framer_free(struct framer *f) {
@@ -82,9 +92,12 @@ static tda_str absent_if_empty(const struct buf *b) {
 
 static tda_status sse_dispatch(struct framer *f, framer_item_fn fn, void *arg) {
     tda_status s = TDA_OK;
-    if (f->has_data) s = hand_on(fn, arg, absent_if_empty(&f->name), absent_if_empty(&f->id), buf_str(&f->data));
+    bool resumes = f->framing == TDA_FRAME_BY_TYPE && (f->has_id || f->retry_ms >= 0);
+    if (f->has_data || resumes)
+        s = hand_on(fn, arg, absent_if_empty(&f->name), absent_if_empty(&f->id), f->has_data ? buf_str(&f->data) : (tda_str){0});
     if (s) return s; /* the owner may be gone */
-    f->has_data = false;
+    f->has_data = f->has_id = false;
+    f->retry_ms = -1;
     buf_clear(&f->data);
     buf_clear(&f->name);
     return TDA_OK;
@@ -101,6 +114,21 @@ static tda_status sse_replace(struct buf *b, tda_str value) {
     return buf_add_str(b, value);
 }
 
+/* Digits only, or it is ignored. */
+static void sse_retry(struct framer *f, tda_str value) {
+    int64_t ms = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] < '0' || value.p[i] > '9') return;
+        ms = ms < RETRY_MAX_MS ? ms * 10 + (value.p[i] - '0') : RETRY_MAX_MS;
+    }
+    if (value.n) f->retry_ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+}
+
+static tda_status sse_id(struct framer *f, tda_str value) {
+    f->has_id = true;
+    return sse_replace(&f->id, value);
+}
+
 static tda_status sse_field(struct framer *f, tda_str field, tda_str value) {
     tda_status s = TDA_OK;
     if (tda_str_eq(field, TDA_STR("data")))
@@ -108,7 +136,9 @@ static tda_status sse_field(struct framer *f, tda_str field, tda_str value) {
     else if (tda_str_eq(field, TDA_STR("event")))
         s = sse_replace(&f->name, value);
     else if (tda_str_eq(field, TDA_STR("id")) && (!value.n || !memchr(value.p, 0, value.n)))
-        s = sse_replace(&f->id, value);
+        s = sse_id(f, value);
+    else if (tda_str_eq(field, TDA_STR("retry")))
+        sse_retry(f, value);
     if (!s && f->data.n + f->name.n + f->id.n > f->max_item) s = TDA_E_LIMIT;
     return s;
 }
@@ -131,13 +161,13 @@ static tda_status sse_line(struct framer *f, tda_str line, framer_item_fn fn, vo
 
 static const char *line_end(const struct framer *f, tda_str bytes) {
     const char *lf = memchr(bytes.p, '\n', bytes.n);
-    if (f->framing != TDA_FRAME_SSE) return lf;
+    if (!is_sse(f)) return lf;
     const char *cr = memchr(bytes.p, '\r', lf ? (size_t)(lf - bytes.p) : bytes.n);
     return cr ? cr : lf;
 }
 
 static tda_status one_line(struct framer *f, tda_str line, framer_item_fn fn, void *arg) {
-    return f->framing == TDA_FRAME_SSE ? sse_line(f, line, fn, arg) : text_line(f, line, fn, arg);
+    return is_sse(f) ? sse_line(f, line, fn, arg) : text_line(f, line, fn, arg);
 }
 
 /* `rest` ends the line that was begun in an earlier feed. */
@@ -172,8 +202,12 @@ tda_status framer_feed(struct framer *f, tda_str bytes, framer_item_fn fn, void 
 
 tda_status framer_end(struct framer *f, framer_item_fn fn, void *arg) {
     if (f->aws) return eventstream_end(f->aws);
-    if (f->framing == TDA_FRAME_NONE || f->framing == TDA_FRAME_SSE || !f->line.n) return TDA_OK;
+    if (f->framing == TDA_FRAME_NONE || is_sse(f) || !f->line.n) return TDA_OK;
     return joined_line(f, (tda_str){"", 0}, fn, arg);
+}
+
+int64_t framer_retry_ms(const struct framer *f) {
+    return f->retry_ms;
 }
 
 const char *framer_why(const struct framer *f) {

@@ -157,6 +157,21 @@ static bool next_header(struct buf *head, size_t *at, tda_kv *ret) {
     return false;
 }
 
+static bool is_event_stream(const tda_kv *headers, uint32_t n) {
+    const tda_str type = TDA_STR("text/event-stream");
+    for (uint32_t i = 0; i < n; i++) {
+        tda_str v = headers[i].val;
+        if (!tda_str_eq(headers[i].key, TDA_STR("content-type"))) continue;
+        return v.n >= type.n && str_equal_nocase((tda_str){v.p, type.n}, type) && (v.n == type.n || strchr("; \t", v.p[type.n]));
+    }
+    return false;
+}
+
+static tda_status frame_by_type(struct http_flow *f, const tda_kv *headers, uint32_t n) {
+    if (!f->by_type || !is_event_stream(headers, n)) return TDA_OK;
+    return framer_new(TDA_FRAME_BY_TYPE, (size_t)f->max_bytes, &f->framer);
+}
+
 static bool emit_status(struct http_flow *f, long status) {
     tda_kv headers[HEADERS_MAX];
     size_t at = 0;
@@ -165,6 +180,7 @@ static bool emit_status(struct http_flow *f, long status) {
         if (n == HEADERS_MAX)
             return flow_fail(&f->flow, TDA_C_TOO_LARGE, "the answer of %s has more than %d headers", f->origin, HEADERS_MAX);
     f->status = (int32_t)status;
+    if (frame_by_type(f, headers, n)) return flow_fail(&f->flow, TDA_C_INTERNAL, "out of memory for the answer of %s", f->origin);
     bool on = flow_emit(&f->flow,
                         &(struct tda_flow_event){.kind = TDA_FLOW_STATUS, .status = f->status, .headers = headers, .n_headers = n});
     buf_fini(&f->head);
@@ -201,7 +217,10 @@ size_t http_on_header(char *p, size_t size UNUSED, size_t n, void *arg) {
 
 static bool emit_item(void *arg, tda_str name, tda_str id, tda_str data) {
     struct http_flow *f = arg;
-    return flow_emit(&f->flow, &(struct tda_flow_event){.kind = TDA_FLOW_ITEM, .name = name, .id = id, .data = data});
+    return flow_emit(
+        &f->flow,
+        &(struct tda_flow_event){
+            .kind = TDA_FLOW_ITEM, .name = name, .id = id, .data = data, .retry_ms = f->framer ? framer_retry_ms(f->framer) : -1});
 }
 
 static bool frame_failed(struct http_flow *f, tda_status s) {
@@ -214,11 +233,12 @@ static bool frame_failed(struct http_flow *f, tda_status s) {
 }
 
 static bool body_bytes(struct http_flow *f, tda_str bytes) {
-    f->bytes += bytes.n;
+    bool framed = f->framer && f->status >= 200 && f->status <= 299;
+    if (!framed || !f->endless) f->bytes += bytes.n;
     if (f->bytes > f->max_bytes)
         return flow_fail(&f->flow, TDA_C_TOO_LARGE, "the answer of %s has more than %llu bytes", f->origin,
                          (unsigned long long)f->max_bytes);
-    if (!f->framer || f->status < 200 || f->status > 299) return emit_item(f, (tda_str){0}, (tda_str){0}, bytes);
+    if (!framed) return emit_item(f, (tda_str){0}, (tda_str){0}, bytes);
     tda_status s = framer_feed(f->framer, bytes, emit_item, f);
     if (!s || s == TDA_E_CANCELLED) return !f->flow.ended;
     return frame_failed(f, s);
@@ -297,7 +317,7 @@ static const struct flow_ops http_ops = {.pause = http_pause, .abort = http_abor
 /* ---- opening ---- */
 
 static int64_t or_default(int64_t asked, int64_t setting) {
-    return asked > 0 ? asked : setting;
+    return asked < 0 ? 0 : asked ? asked : setting;
 }
 
 static void take_limits(struct http_flow *f, const struct http_spec *spec, const struct config *c) {
@@ -306,6 +326,7 @@ static void take_limits(struct http_flow *f, const struct http_spec *spec, const
     f->connect_ns = or_default(spec->connect_ns, c->calls_connect_timeout);
     f->idle_ns = or_default(spec->idle_ns, c->calls_idle_timeout);
     f->total_ns = spec->total_ns;
+    f->endless = spec->endless;
     f->max_bytes = spec->max_bytes && spec->max_bytes < most ? spec->max_bytes : most;
     f->opened_ns = f->heard_ns = clock_now_ns();
 }
@@ -318,7 +339,10 @@ static tda_status make(struct http_flow *f, struct loop *l, const struct http_sp
     buf_init(&f->head, HEAD_BYTES_MAX);
     take_limits(f, spec, loop_config(l));
     tda_status s = TDA_OK;
-    if (spec->framing != TDA_FRAME_NONE) s = framer_new(spec->framing, (size_t)f->max_bytes, &f->framer);
+    if (spec->framing == TDA_FRAME_BY_TYPE)
+        f->by_type = true;
+    else if (spec->framing != TDA_FRAME_NONE)
+        s = framer_new(spec->framing, (size_t)f->max_bytes, &f->framer);
     if (s) return error_set(e, s, "invalid_request", "this framing of an answer: %s", status_text(s));
     return http_request_make(f, spec, e);
 }

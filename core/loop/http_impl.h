@@ -34,7 +34,7 @@ struct http_flow {
     struct http_headers headers;
     char origin[300]; /* "host:port", for sentences */
     char *host;       /* from curl; names are looked up once at a time */
-    bool user_given;
+    bool user_given, by_type, endless;
     bool posts;  /* has a body: never sent twice, for the other side may have acted on it */
     bool sent;   /* handed to a connection once */
     bool resent; /* curl was about to do it again */

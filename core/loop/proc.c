@@ -65,7 +65,7 @@ static void let_go(struct proc_flow *p) {
 
 static bool out_line(void *arg, tda_str name UNUSED, tda_str id UNUSED, tda_str line) {
     struct proc_flow *p = arg;
-    return flow_emit(&p->flow, &(struct tda_flow_event){.kind = TDA_FLOW_ITEM, .data = line});
+    return flow_emit(&p->flow, &(struct tda_flow_event){.kind = TDA_FLOW_ITEM, .data = line, .retry_ms = -1});
 }
 
 static bool err_line(void *arg, tda_str name UNUSED, tda_str id UNUSED, tda_str line) {

@@ -81,10 +81,34 @@ void call_fail(struct call *c, uint32_t cls, const char *text) {
     call_finish(c, &(struct tda_result){.size = sizeof(struct tda_result), .cls = cls, .retry_ms = -1, .text = tda_str_of(text)});
 }
 
+/* ---- a deadline that moves, within what the caller has ---- */
+
+static void set_deadline(struct call *c, int64_t at_ns) {
+    if (c->finished || !c->spec.latest_ns) return;
+    timer_set(c->owner.pl->loop, &c->deadline, at_ns < c->spec.latest_ns ? at_ns : c->spec.latest_ns);
+}
+
+/* The server works: the time that the call was given begins again. */
+static void progressed(struct call *c) {
+    int64_t at_ns = clock_now_ns() + c->span_ns;
+    if (at_ns > c->deadline.at_ns) set_deadline(c, at_ns);
+}
+
+void call_waits_for_user(struct call *c) {
+    set_deadline(c, c->spec.latest_ns);
+}
+
+void call_user_answered(struct call *c) {
+    set_deadline(c, clock_now_ns() + c->span_ns);
+}
+
+/* ---- events ---- */
+
 tda_status call_emit(struct call *c, const struct tda_event *event) {
     struct tda_event whole = {0};
     if (c->finished) return TDA_E_STALE;
     if (event->size < offsetof(struct tda_event, id)) return TDA_E_INVALID;
+    if (event->kind == TDA_EV_PROGRESS) progressed(c);
     if (c->cancelled || c->timed_out || !c->spec.on_event) return TDA_OK;
     memcpy(&whole, event, event->size < sizeof whole ? event->size : sizeof whole);
     if (whole.kind == TDA_EV_ERROR) {
@@ -139,6 +163,7 @@ static void free_call(struct call *c) {
 static void tell_done(struct call *c) {
     owner_quiet(&c->owner);
     timer_stop(c->owner.pl->loop, &c->deadline);
+    if (c->conn) asks_leave(c->conn, &c->asker);
     c->told = true;
     c->draft = NULL;
     if (c->blocking) c->heard = blocking_end(c, TDA_E_STALE);
@@ -225,7 +250,10 @@ void call_flow_event(struct owner *o, const struct tda_flow_event *event) {
     struct call *c = (struct call *)o;
     if (c->finished) return;
     plugin_enter(o);
-    if (!c->conn && o->plugin->loaded.provider->on_flow) o->plugin->loaded.provider->on_flow(o->self, o->handle, event);
+    if (c->conn)
+        o->plugin->loaded.adapter->conn_flow(o->self, c->conn->owner.handle, event);
+    else if (o->plugin->loaded.provider->on_flow)
+        o->plugin->loaded.provider->on_flow(o->self, o->handle, event);
     plugin_leave();
     check_alive(c);
 }
@@ -260,6 +288,8 @@ static tda_status make_call(const struct call_spec *spec, struct plugin *p, void
     c->owner.snapshot = spec->snapshot;
     snprintf(c->owner.user, sizeof c->owner.user, "%s", snapshot_user(spec->snapshot));
     snprintf(c->owner.request_id, sizeof c->owner.request_id, "%s", spec->request_id ? spec->request_id : "");
+    c->span_ns = spec->deadline_ns - clock_now_ns();
+    c->asker = (struct asker){.on_ask = spec->on_ask, .on_over = spec->on_ask_over, .arg = spec->ask_arg, .call = c};
     s = timer_set(pl->loop, &c->deadline, spec->deadline_ns);
     if (s) {
         free_call(c);

@@ -14,6 +14,21 @@ struct conn;
 typedef void (*call_event_fn)(void *arg, const struct tda_event *event);
 typedef void (*call_done_fn)(void *arg, const struct tda_result *result);
 
+/* A question to the user: of the server, or of the host on the way to it. `json` as with TDA_CONN_ASK. The answer goes to
+ * conn_answer with its number, until on_ask_over has come for it (also after an answer). on_ask returns false when the user cannot
+ * be asked after all. */
+struct question {
+    uint64_t number; /* unique in the process */
+    tda_str json;
+    struct conn *conn;
+    bool is_authorization; /* the host's: json = {"url", ...} */
+};
+typedef bool (*ask_fn)(void *arg, const struct question *q);
+typedef void (*ask_over_fn)(void *arg, uint64_t number);
+/* json: {"action": "accept" | "decline" | "cancel", "content": {...}}. NOT_FOUND: it is not asked any more. */
+tda_status conn_answer(struct conn *c, uint64_t number, tda_str json);
+const char *conn_server_name(const struct conn *c);
+
 struct call_spec {
     struct plugins *plugins;
     struct loop *loop;
@@ -21,9 +36,13 @@ struct call_spec {
     struct draft *draft;       /* OP_VALIDATE: where ctx_put goes; else NULL */
     const char *request_id;    /* for the log */
     int64_t deadline_ns;       /* enforced here: TIMEOUT, cancel, and drop even if the plugin never finishes */
+    int64_t latest_ns;         /* progress, and time in which the user is asked, move the deadline up to here; 0: they do not */
     call_event_fn on_event;    /* may be NULL */
     call_done_fn on_done;
     void *arg;
+    ask_fn on_ask; /* NULL: there is nobody who could be asked */
+    ask_over_fn on_ask_over;
+    void *ask_arg;
 };
 
 /* Provider of the snapshot (by its provider field). A fault (unknown provider, no secret) is returned at once; nothing else comes

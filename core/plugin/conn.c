@@ -29,7 +29,7 @@ void conn_unref(struct conn *c) {
     free(c);
 }
 
-static void queue_step(struct conn *c) {
+void conn_queue_step(struct conn *c) {
     if (c->queued) return;
     c->queued = true;
     conn_ref(c);
@@ -76,7 +76,7 @@ static void end_conn(struct conn *c, uint32_t cls, tda_str text) {
     if (c->state >= CONN_ENDED) return;
     set_end(c, cls, text);
     c->state = CONN_ENDED;
-    queue_step(c);
+    conn_queue_step(c);
 }
 
 static void fail_calls(struct conn *c) {
@@ -97,8 +97,10 @@ static void drop_object(struct conn *c) {
 static void drop_conn(struct conn *c) {
     const struct tda_adapter *a = c->owner.plugin->loaded.adapter;
     c->state = CONN_DROPPED;
+    asks_end(c);
     owner_quiet(&c->owner);
     timer_stop(c->owner.pl->loop, &c->force);
+    timer_stop(c->owner.pl->loop, &c->ready);
     if (a->conn_drop) {
         plugin_enter(&c->owner);
         a->conn_drop(c->owner.self, c->owner.handle);
@@ -118,11 +120,12 @@ static void step(struct task *t) {
     struct conn *c = CONTAINER_OF(t, struct conn, step);
     c->queued = false;
     if (c->state == CONN_READY || c->state == CONN_ENDED || c->state == CONN_DROPPED) tell_waiters(c);
+    asks_step(c);
     if (c->state == CONN_ENDED && LIST_EMPTY(&c->calls)) {
         drop_conn(c);
     } else if (c->state == CONN_ENDED) {
         fail_calls(c);
-        queue_step(c); /* after theirs */
+        conn_queue_step(c); /* after theirs */
     }
     conn_unref(c);
 }
@@ -131,6 +134,18 @@ static void force_fired(struct timer *t) {
     struct conn *c = CONTAINER_OF(t, struct conn, force);
     log_warn("an adapter did not close its connection in time", LOG_Z("plugin", c->owner.plugin->loaded.note.id));
     end_conn(c, TDA_C_TIMEOUT, TDA_STR("the connection was closed by force"));
+}
+
+static void not_ready_in_time(struct timer *t) {
+    end_conn(CONTAINER_OF(t, struct conn, ready), TDA_C_TIMEOUT, TDA_STR("the server was not ready in time"));
+}
+
+void conn_ready_clock(struct conn *c, bool runs) {
+    struct loop *l = c->owner.pl->loop;
+    if (c->state != CONN_OPENING) return;
+    timer_stop(l, &c->ready);
+    c->ready.fire = not_ready_in_time;
+    if (runs) timer_set(l, &c->ready, clock_now_ns() + loop_config(l)->mcp_ready_timeout);
 }
 
 /* Nobody wants it any more: goodbye to the server, and time for it. */
@@ -174,10 +189,11 @@ void conns_force(struct plugin_loop *pl) {
 static void became_ready(struct conn *c, const struct tda_conn_event *event) {
     struct buf *info = &c->info;
     c->state = CONN_READY;
+    timer_stop(c->owner.pl->loop, &c->ready);
     c->changes = next_change();
     buf_clear(info);
     if (event->json.n && json_check(event->json, 0, NULL) == TDA_OK && buf_add_str(info, event->json)) buf_clear(info);
-    queue_step(c);
+    conn_queue_step(c);
 }
 
 static void say(struct conn *c, const struct tda_conn_event *event) {
@@ -201,6 +217,8 @@ tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event) {
     case TDA_CONN_CLOSED: end_conn(c, event->cls, event->text); break;
     case TDA_CONN_TOOLS_CHANGED: c->changes = next_change(); break;
     case TDA_CONN_LOG: say(c, event); break;
+    case TDA_CONN_ASK: return ask_take(c, event);
+    case TDA_CONN_ASK_OVER: return ask_over(c, event);
     default: break; /* of a later minor */
     }
     return TDA_OK;
@@ -298,6 +316,8 @@ static void connect_failed(struct conn *c, tda_status s) {
     char text[160];
     snprintf(text, sizeof text, "plugin %s could not connect: %s", c->owner.plugin->loaded.note.id, status_text(s));
     LIST_REMOVE(c, of_loop);
+    timer_stop(c->owner.pl->loop, &c->ready);
+    asks_end(c);
     set_end(c, TDA_C_INTERNAL, tda_str_of(text));
     c->state = CONN_DROPPED; /* a connect that failed gets no drop */
     owner_fini(&c->owner);
@@ -306,7 +326,7 @@ static void connect_failed(struct conn *c, tda_status s) {
     atomic_fetch_sub_explicit(&c->owner.pl->plugins->conns_open, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&c->owner.plugin->conns, 1, memory_order_relaxed);
     conn_unref(c);
-    queue_step(c);
+    conn_queue_step(c);
 }
 
 /* The plugin's reference is the one it was made with. */
@@ -317,6 +337,7 @@ static void connect_plugin(struct conn *c) {
                                 .name = tda_str_of(c->fields[ctx_field_by_key(TDA_CTX_MCP_SERVER_NAME) - ctx_fields]),
                                 .url = tda_str_of(c->url),
                                 .deadline_ms = ready_ns / NS_PER_MS};
+    conn_ready_clock(c, true);
     plugin_enter(&c->owner);
     tda_status s = c->owner.plugin->loaded.adapter->connect(c->owner.self, c->owner.handle, &server);
     plugin_leave();
@@ -332,7 +353,7 @@ tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_f
     void *owner = (void *)(uintptr_t)&box_owner;
     struct waiter *w = calloc(1, sizeof *w);
     if (!w) return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
-    *w = (struct waiter){.ready = ready, .arg = arg};
+    *w = (struct waiter){.ready = ready, .arg = arg, .asker = {spec->on_ask, spec->on_ask_over, spec->ask_arg, NULL, 0}};
     struct conn *c = live_get(box, pl->index, owner, key);
     if (c && c->state >= CONN_CLOSING) { /* it has ended: the next one takes its place */
         live_take(box, pl->index, owner, key);
@@ -356,7 +377,7 @@ tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_f
     conn_ref(c);
     *ret_conn = c;
     if (is_new) connect_plugin(c);
-    if (c->state == CONN_READY) queue_step(c);
+    if (c->state == CONN_READY) conn_queue_step(c);
     return TDA_OK;
 }
 
@@ -364,6 +385,7 @@ void conn_release(struct conn *c, void *arg) {
     struct waiter *w;
     for (w = LIST_FIRST(&c->waiters); w && w->arg != arg;) w = LIST_NEXT(w, entry);
     if (w) {
+        asks_leave(c, &w->asker);
         LIST_REMOVE(w, entry);
         free(w);
     }
@@ -373,6 +395,10 @@ void conn_release(struct conn *c, void *arg) {
 
 uint64_t conn_changes(const struct conn *c) {
     return c->changes;
+}
+
+const char *conn_server_name(const struct conn *c) {
+    return c->server ? c->server->name : c->fields[ctx_field_by_key(TDA_CTX_MCP_SERVER_NAME) - ctx_fields];
 }
 
 tda_str conn_server_info(const struct conn *c) {

@@ -29,25 +29,43 @@ static void on_event(void *arg, struct flow *f UNUSED, const struct tda_flow_eve
 
 /* ---- opening ---- */
 
+/* A connection's requests go to the place that its server's url names, and a user's url is judged as such. */
+static tda_status check_server_target(const struct conn *c, const struct tda_flow_request *r, const char *origin,
+                                      struct http_spec *spec) {
+    char own[ORIGIN_SIZE];
+    if (!c->url || url_origin(tda_str_of(c->url), own, sizeof own) || strcmp(own, origin) != 0) return TDA_E_DENIED;
+    if (r->auth && r->auth->kind != TDA_AUTH_NONE && r->auth->kind != TDA_AUTH_SERVER) return TDA_E_UNSUPPORTED;
+    spec->user_given = !c->server;
+    spec->endless = r->total_ms < 0;
+    return TDA_OK;
+}
+
+static tda_status check_provider_target(struct owner *o, const struct tda_flow_request *r, const char *origin,
+                                        struct http_spec *spec, struct auth *auth) {
+    if (r->idle_ms < 0 || r->total_ms < 0) return TDA_E_INVALID;
+    tda_status s = plugins_check_target(o->pl->plugins, o->entry, o->snapshot, origin, &spec->user_given);
+    return s ? s : auth_fill(o, r->auth, origin, spec, auth);
+}
+
+static int64_t span_ns(int64_t ms) {
+    return ms < 0 ? -1 : ms < INT64_MAX / NS_PER_MS ? ms * NS_PER_MS : INT64_MAX;
+}
+
 static tda_status open_http(struct owner *o, const struct tda_flow_request *r, struct plugin_flow *pf) {
     char origin[ORIGIN_SIZE];
-    struct auth auth;
+    const struct conn *c = owner_conn(o);
+    struct auth auth = {0};
     struct http_spec spec = {.method = r->method,
                              .url = r->url,
                              .headers = r->headers,
                              .n_headers = r->n_headers,
                              .body = r->body,
                              .framing = r->framing,
-                             .idle_ns = r->idle_ms * NS_PER_MS,
-                             .total_ns = r->total_ms * NS_PER_MS,
+                             .idle_ns = span_ns(r->idle_ms),
+                             .total_ns = span_ns(r->total_ms),
                              .max_bytes = r->max_bytes};
-    if (r->idle_ms < 0 || r->total_ms < 0 || r->idle_ms > INT64_MAX / NS_PER_MS || r->total_ms > INT64_MAX / NS_PER_MS)
-        return TDA_E_INVALID;
     if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
-    if (!o->entry) return TDA_E_DENIED; /* adapters have no http yet */
-    tda_status s = plugins_check_target(o->pl->plugins, o->entry, o->snapshot, origin, &spec.user_given);
-    if (s) return s;
-    s = auth_fill(o, r->auth, origin, &spec, &auth);
+    tda_status s = c ? check_server_target(c, r, origin, &spec) : check_provider_target(o, r, origin, &spec, &auth);
     if (!s) s = flow_open_http(o->pl->loop, &spec, on_event, pf, &pf->flow, NULL);
     auth_fini(&auth);
     return s;

@@ -190,6 +190,15 @@ tda_status server_flow_open(struct owner *o, flow_event_fn fn, void *arg, struct
 
 /* ---- calls (call.c) ---- */
 
+/* One who can be asked: the call, or the waiter, of a piece of work. */
+struct asker {
+    ask_fn on_ask; /* NULL: cannot */
+    ask_over_fn on_over;
+    void *arg;
+    struct call *call; /* NULL: a waiter's */
+    unsigned open;     /* questions without an answer: no deadline runs */
+};
+
 struct call {
     struct owner owner;
     struct call_spec spec;
@@ -200,6 +209,8 @@ struct call {
     bool run_over;             /* no worker has the call (any more) */
     LIST_ENTRY(call) of_conn;
     struct timer deadline;
+    int64_t span_ns; /* what it was given at first */
+    struct asker asker;
     struct task step;
     bool queued, started, cancelled, timed_out, finished, bug, missing_secret;
     struct tda_result result; /* texts in `texts` */
@@ -209,6 +220,8 @@ struct call {
 tda_status call_finish(struct call *c, const struct tda_result *result);
 tda_status call_emit(struct call *c, const struct tda_event *event);
 void call_fail(struct call *c, uint32_t cls, const char *text);
+void call_waits_for_user(struct call *c);
+void call_user_answered(struct call *c);
 const struct secrets *call_secrets(const struct call *c);
 void call_run_returned(struct call *c, tda_status s); /* from blocking.c: nothing of the call is on a worker any more */
 
@@ -235,6 +248,7 @@ struct waiter {
     LIST_ENTRY(waiter) entry;
     conn_ready_fn ready;
     void *arg;
+    struct asker asker;
     bool told;
 };
 
@@ -246,6 +260,9 @@ struct conn {
     bool in_box;
     LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
     LIST_HEAD(call_list, call) calls;
+    LIST_HEAD(ask_list, ask) asks;
+    unsigned n_asks;
+    struct timer ready; /* until it is */
     struct task step;
     bool queued;
     struct timer force; /* the plugin does not say CLOSED */
@@ -264,6 +281,24 @@ void conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
 tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event);
 void conns_force(struct plugin_loop *pl); /* at the loop's end */
+void conn_queue_step(struct conn *c);
+void conn_ready_clock(struct conn *c, bool runs);        /* while it opens: false while the user is asked; true begins anew */
+static inline struct conn *owner_conn(struct owner *o) { /* of a connection, or of a call on one; else NULL */
+    return o->kind == HANDLE_CONN ? (struct conn *)o : ((struct call *)o)->conn;
+}
+
+/* ---- questions to users (asks.c) ---- */
+
+tda_status ask_take(struct conn *c, const struct tda_conn_event *event); /* TDA_CONN_ASK */
+tda_status ask_over(struct conn *c, const struct tda_conn_event *event); /* TDA_CONN_ASK_OVER */
+void asks_leave(struct conn *c, struct asker *a);                        /* it can be asked no longer */
+void asks_step(struct conn *c);                                          /* in the connection's step */
+void asks_end(struct conn *c);                                           /* the connection has ended */
+/* The host's own question, to `about` or whoever waits. `fn` comes once, later or from conn_answer, with {"action": "cancel"} when
+ * nobody can be asked, unless conn_ask_cancel takes it back before. LIMIT, NOMEM, CLOSED. */
+typedef void (*ask_answered)(void *arg, tda_str json);
+tda_status conn_ask(struct conn *c, struct call *about, tda_str json, ask_answered fn, void *arg, uint64_t *ret_number);
+void conn_ask_cancel(struct conn *c, uint64_t number);
 
 /* ---- memory until the callback returns (json_ext.c) ---- */
 

@@ -181,7 +181,7 @@ static const struct method_doc docs[] = {
     {"task.submit", false, submitted, "invalid_param not_configured too_many_tasks"},
     {"task.poll", true, polled, "invalid_param not_found denied task_lost"},
     {"task.cancel", false, cancelled, "not_found denied task_lost already_finished"},
-    {"task.respond", false, responded, "not_found denied task_lost already_finished nothing_asked"},
+    {"task.respond", false, responded, "not_found denied task_lost already_finished nothing_asked invalid_answer"},
     {"task.list", true, tasks, "invalid_param"},
     {"tools.enable", false, epoch, "not_configured invalid_param"},
     {"profile.list", true, profiles, ""},
@@ -224,7 +224,10 @@ const struct word_doc event_docs[] = {
     {"usage", "usage, cost: tokens of one model call"},
     {"retry", "attempt, wait_ms, kind: a model call failed and is tried again"},
     {"warning", "text: something was left out or cut"},
-    {"ask", "request, ...: the task waits for task.respond with this `request`"},
+    {"ask",
+     "request, kind, server, message, schema or url: the task waits for task.respond with this `request`. kind form: a form "
+     "by `schema`; url: a page to visit; authorization: a page to visit, whose final address is the answer's content.redirect"},
+    {"ask_over", "request: no answer to it is waited for any more"},
     {"end", "stop; kind when it ended with an error"},
     {NULL, NULL},
 };
@@ -343,6 +346,7 @@ const struct word_doc error_docs[] = {
     {"task_lost", "it belongs to an earlier run of the daemon, and ended with it"},
     {"already_finished", "it has ended"},
     {"nothing_asked", "it has asked nothing"},
+    {"invalid_answer", "what task.respond gives is no answer: `field` says what is wrong"},
     /* plugins and jobs */
     {"unreadable", "the file cannot be read, or is no regular file"},
     {"unsafe_file", "somebody but root or the daemon's user could have written it"},

@@ -50,7 +50,7 @@ struct tda_server {
     uint32_t transport;  /* enum tda_server_transport */
     tda_str name;        /* as in the context */
     tda_str url;         /* TDA_SERVER_URL */
-    int64_t deadline_ms; /* for becoming READY */
+    int64_t deadline_ms; /* for becoming READY: enforced by the host, whose clock stops while the user is asked */
     uint32_t era;        /* enum tda_server_era */
     uint32_t asks;       /* enum tda_server_asks */
 };

@@ -84,7 +84,7 @@ class Servers(unittest.TestCase):
         for server, kind, words in (("missing", "mcp_unreachable", ("server cannot be started", "No such file")),
                                     ("no_program", "mcp_unreachable", ("passwd cannot be started", "Permission denied")),
                                     ("dies", "mcp_unreachable", ("exit code 7", "no database")), ("init_rubbish", "protocol", ("no JSON-RPC",)),
-                                    ("init_big_line", "too_large", ("line of more than",)), ("init_hangs", "timeout", ("no answer to initialize",))):
+                                    ("init_big_line", "too_large", ("line of more than",)), ("init_hangs", "timeout", ("not ready in time",))):
             begin = time.monotonic()
             e = self.c.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": server})
             self.assertEqual(e.kind, kind, e.message)
