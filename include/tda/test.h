@@ -91,6 +91,8 @@ struct tda_test_flow *tda_test_conn_flow_of(const struct tda_test_conn *c, size_
 const char *tda_test_conn_transcript(const struct tda_test_conn *c);
 /* args: one JSON object, or NULL. NULL: start failed. */
 struct tda_test_call *tda_test_conn_start(struct tda_test_conn *c, uint32_t op, const char *name, const char *args);
+/* The user's answer to a TDA_CONN_ASK of this id. 0: there is no such question. */
+int32_t tda_test_conn_answer(struct tda_test_conn *c, const char *id, const char *json);
 /* What the plugin wrote to its process since the last time, a line without its end; NULL: nothing more. Until the next call. */
 const char *tda_test_next_line(struct tda_test_flow *f);
 void tda_test_stderr(struct tda_test_flow *f, const char *line);

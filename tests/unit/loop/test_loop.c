@@ -42,6 +42,7 @@ Test(loop, server_sent_events) {
                       "data: a\n\n",
                       "<||a>");
     same_in_every_cut(TDA_FRAME_SSE, "event: e\r\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\r", "<e|7|a\nb><|7|c>");
+    same_in_every_cut(TDA_FRAME_BY_TYPE, "id: 7\nretry: 250\n\ndata: a\n\nretry: x\n\nevent: e\n\nid: 8\n\n", "<|7|><|7|a><|8|>");
     same_in_every_cut(TDA_FRAME_SSE, ": comment\ndata\n\nretry: 5\ndata:  x\n\n", "<||><|| x>");
     same_in_every_cut(TDA_FRAME_SSE, "data: whole\n\ndata: cut short\n", "<||whole>");
 }

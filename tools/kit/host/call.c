@@ -106,7 +106,11 @@ static void check_alive(struct tda_test_call *c) {
 
 void call_deliver(struct tda_test_call *c, const struct tda_flow_event *event) {
     struct tda_test *t = c->subject.test;
-    if (c->finished || c->conn) return;
+    if (c->finished) return;
+    if (c->conn) {
+        conn_deliver(c->conn, event);
+        return;
+    }
     kit_enter(t, "on_flow");
     provider_of(c)->on_flow(t->provider_self, c->subject.owner.handle, event);
     kit_leave(t);
@@ -322,5 +326,7 @@ void tda_test_forget(struct tda_test_call *c) {
 void conn_forget(struct tda_test_conn *c) {
     LIST_REMOVE(c, entry);
     subject_free(&c->subject);
+    free(c->url);
+    for (size_t i = 0; i < ASKS_OPEN_MAX; i++) free(c->asks[i]);
     free(c);
 }

@@ -3,6 +3,8 @@
 
 #include "kit.h"
 
+enum { ASK_ID_MAX = 128 };
+
 static const struct tda_adapter *adapter_of(const struct tda_test_conn *c) {
     return c->subject.test->module->adapter;
 }
@@ -11,8 +13,55 @@ static bool is_over(const struct tda_test_conn *c) {
     return c->state == TDA_CONN_FAILED || c->state == TDA_CONN_CLOSED;
 }
 
+/* ---- its questions ---- */
+
+static char **find_ask(struct tda_test_conn *c, tda_str id) {
+    for (size_t i = 0; i < ASKS_OPEN_MAX; i++)
+        if (c->asks[i] && tda_str_eq(tda_str_of(c->asks[i]), id)) return &c->asks[i];
+    return NULL;
+}
+
+static tda_status take_ask(struct tda_test_conn *c, const struct tda_conn_event *e) {
+    struct tda_test *t = c->subject.test;
+    bool fits = TDA_HAS(e, struct tda_conn_event, id) && e->id.n && e->id.n <= ASK_ID_MAX;
+    if (!fits || find_ask(c, e->id) || json_check(e->json, 0, NULL)) {
+        kit_fault(t, "it asks without an id of its own, or without JSON (gets INVALID)");
+        return TDA_E_INVALID;
+    }
+    for (size_t i = 0; i < ASKS_OPEN_MAX; i++)
+        if (!c->asks[i]) return (c->asks[i] = str_dup(e->id)) ? TDA_OK : TDA_E_NOMEM;
+    return TDA_E_LIMIT;
+}
+
+static tda_status take_ask_over(struct tda_test_conn *c, const struct tda_conn_event *e) {
+    char **ask = TDA_HAS(e, struct tda_conn_event, id) ? find_ask(c, e->id) : NULL;
+    if (!ask) return TDA_E_NOT_FOUND;
+    free(*ask);
+    *ask = NULL;
+    return TDA_OK;
+}
+
+int32_t tda_test_conn_answer(struct tda_test_conn *c, const char *id, const char *json) {
+    struct tda_test *t = c->subject.test;
+    char **ask = is_over(c) ? NULL : find_ask(c, tda_str_of(id));
+    if (!ask || !adapter_of(c)->answer) return 0;
+    kit_here(t);
+    char *taken = *ask;
+    *ask = NULL;
+    kit_enter(t, "answer");
+    adapter_of(c)->answer(t->adapter_self, c->subject.owner.handle, tda_str_of(taken), tda_str_of(json));
+    kit_leave(t);
+    free(taken);
+    kit_settle(t);
+    return 1;
+}
+
+/* ---- what it says ---- */
+
 tda_status conn_take(struct tda_test_conn *c, const struct tda_conn_event *e) {
-    static const char *const names[] = {"", "READY", "FAILED", "CLOSED", "TOOLS_CHANGED", "LOG"};
+    static const char *const names[] = {
+        "",    "READY",   "FAILED", "CLOSED", "TOOLS_CHANGED", "LOG", "PROMPTS_CHANGED", "RESOURCES_CHANGED", "RESOURCE_UPDATED",
+        "ASK", "ASK_OVER"};
     struct tda_test *t = c->subject.test;
     if (is_over(c)) {
         kit_fault(t, "it sends a connection's event after FAILED or CLOSED (gets STALE): note that the end was said");
@@ -26,8 +75,11 @@ tda_status conn_take(struct tda_test_conn *c, const struct tda_conn_event *e) {
         kit_fault(t, "it says READY twice on one connection");
         return TDA_E_INVALID;
     }
+    tda_status status = e->kind == TDA_CONN_ASK ? take_ask(c, e) : e->kind == TDA_CONN_ASK_OVER ? take_ask_over(c, e) : TDA_OK;
+    if (status) return status;
     if (e->kind <= TDA_CONN_CLOSED) c->state = e->kind;
     record_line(&c->subject, "conn %s", names[e->kind]);
+    if (e->kind == TDA_CONN_ASK || e->kind == TDA_CONN_ASK_OVER) record_text(&c->subject, "id", e->id);
     if (e->cls) buf_addf(&c->subject.transcript, " %s", class_name(e->cls));
     record_text(&c->subject, "text", e->text);
     record_text(&c->subject, "json", e->json);
@@ -126,6 +178,7 @@ struct tda_test_conn *tda_test_connect(struct tda_test *t, const char *name, con
     if (!c) return NULL;
     kit_here(t);
     LIST_INSERT_HEAD(&t->conns, c, entry);
+    c->url = url ? str_dup(tda_str_of(url)) : NULL;
     tda_status s = subject_init(&c->subject, HANDLE_CONN, t, a->conn_state_size);
     struct tda_server server = {.size = sizeof server,
                                 .transport = url ? TDA_SERVER_URL : TDA_SERVER_PROCESS,

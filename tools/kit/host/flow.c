@@ -72,11 +72,30 @@ static bool has_bad_address(struct tda_test *t) {
     return base && url_origin(tda_str_of(base), origin, sizeof origin);
 }
 
+static struct tda_test_conn *conn_of(struct subject *s) {
+    return s->owner.kind == HANDLE_CONN ? (struct tda_test_conn *)s : ((struct tda_test_call *)s)->conn;
+}
+
+/* A connection's: to its server, with what is the host's to say. */
+static tda_status check_server_target(struct subject *s, const struct tda_test_conn *c, const struct tda_flow_request *r,
+                                      const char *origin) {
+    char own[ORIGIN_SIZE];
+    if (!c->url || url_origin(tda_str_of(c->url), own, sizeof own) || strcmp(own, origin) != 0) {
+        kit_fault(s->test, "a connection asks for %s, which is not its server's origin (gets DENIED)", origin);
+        return TDA_E_DENIED;
+    }
+    if (!r->auth || r->auth->kind == TDA_AUTH_NONE || r->auth->kind == TDA_AUTH_SERVER) return TDA_OK;
+    kit_fault(s->test, "a connection's flow has an auth of kind %u (gets UNSUPPORTED): there is TDA_AUTH_SERVER", r->auth->kind);
+    return TDA_E_UNSUPPORTED;
+}
+
 static tda_status check_http(struct subject *s, const struct tda_flow_request *r) {
     char origin[ORIGIN_SIZE];
+    struct tda_test_conn *c = conn_of(s);
     if (!is_clean(r->url) || !is_clean(r->method) || url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
     for (uint32_t i = 0; i < r->n_headers; i++)
         if (!is_clean(r->headers[i].key) || !is_clean(r->headers[i].val) || !r->headers[i].key.n) return TDA_E_INVALID;
+    if (c) return check_server_target(s, c, r, origin);
     if (r->idle_ms < 0 || r->total_ms < 0) return TDA_E_INVALID;
     if (may_talk_to(s, origin)) return check_auth(s, r->auth);
     if (has_bad_address(s->test)) return TDA_E_DENIED; /* no wonder */
@@ -134,6 +153,11 @@ static void record_request(struct tda_test_flow *f) {
     record_text(s, "body", r->body);
 }
 
+static uint32_t first_framing(const struct tda_flow_request *r) {
+    if (r->kind == TDA_FLOW_SERVER) return TDA_FRAME_LINES;
+    return r->framing == TDA_FRAME_BY_TYPE ? TDA_FRAME_NONE : r->framing;
+}
+
 tda_status flow_begin(struct subject *s, const struct tda_flow_request *r, tda_flow *ret) {
     tda_status status = r->kind == TDA_FLOW_HTTP ? check_http(s, r) : r->kind == TDA_FLOW_SERVER ? check_server(s) : TDA_E_INVALID;
     if (status) return status;
@@ -142,7 +166,8 @@ tda_status flow_begin(struct subject *s, const struct tda_flow_request *r, tda_f
     f->subject = s;
     buf_init(&f->sent, ITEM_MAX);
     status = keep_request(f, r);
-    if (!status) status = framer_new(r->kind == TDA_FLOW_SERVER ? TDA_FRAME_LINES : r->framing, ITEM_MAX, &f->framer);
+    f->by_type = r->kind == TDA_FLOW_HTTP && r->framing == TDA_FRAME_BY_TYPE;
+    if (!status) status = framer_new(first_framing(r), ITEM_MAX, &f->framer);
     if (!status) status = handle_new(&s->test->pl, HANDLE_FLOW, f, &f->handle);
     if (status) {
         flow_free(f);
@@ -204,6 +229,7 @@ static void deliver(struct tda_test_flow *f, const struct tda_flow_event *event)
     struct buf lent;
     if (!f->open) return;
     if (e.kind == TDA_FLOW_END || e.kind == TDA_FLOW_FAIL) close_flow(f);
+    if (e.kind != TDA_FLOW_ITEM) e.retry_ms = -1;
     e.size = sizeof e;
     e.flow = f->handle;
     buf_init(&lent, SIZE_MAX / 2);
@@ -267,13 +293,20 @@ void tda_test_status(struct tda_test_flow *f, int32_t status, const char *header
     f->status = status;
     f->answered = true;
     uint32_t n = read_headers(&f->subject->memory, headers, list);
+    for (uint32_t i = 0; f->by_type && i < n; i++) {
+        if (!tda_str_eq(list[i].key, TDA_STR("content-type")) || strncmp(list[i].val.p, "text/event-stream", 17) != 0) continue;
+        framer_free(f->framer);
+        f->by_type = false;
+        if (framer_new(TDA_FRAME_BY_TYPE, ITEM_MAX, &f->framer)) return;
+    }
     struct tda_flow_event e = {.kind = TDA_FLOW_STATUS, .status = status, .headers = list, .n_headers = n};
     deliver_and_settle(f, &e);
 }
 
 static bool hand_on(void *arg, tda_str name, tda_str id, tda_str data) {
     struct tda_test_flow *f = arg;
-    deliver(f, &(struct tda_flow_event){.kind = TDA_FLOW_ITEM, .name = name, .id = id, .data = data});
+    deliver(f, &(struct tda_flow_event){
+                   .kind = TDA_FLOW_ITEM, .name = name, .id = id, .data = data, .retry_ms = framer_retry_ms(f->framer)});
     return f->open;
 }
 

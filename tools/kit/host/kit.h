@@ -84,10 +84,14 @@ struct tda_test_call {
     struct buf text;
 };
 
+enum { ASKS_OPEN_MAX = 8 };
+
 struct tda_test_conn {
     struct subject subject; /* first */
     LIST_ENTRY(tda_test_conn) entry;
-    uint32_t state; /* READY, FAILED, CLOSED */
+    uint32_t state;            /* READY, FAILED, CLOSED */
+    char *url;                 /* NULL: a process */
+    char *asks[ASKS_OPEN_MAX]; /* ids of its open questions */
     bool closing, done;
     void *object;
     void (*object_drop)(void *self, void *object);
@@ -101,6 +105,7 @@ struct tda_test_flow {
     struct tda_auth auth;
     struct framer *framer;
     int32_t status;
+    bool by_type; /* framed once the answer's type is known */
     bool open, answered, stdin_closed, owes_writable;
     struct buf sent; /* to a process */
     size_t taken;
