@@ -27,8 +27,8 @@ struct config_provider {
     char *where; /* "tda.yaml:12:3", or the variable */
 };
 
-/* mcp_servers.NAME: {id, command: [...], env: {K: V}, cwd} or {id, url}. ${user_hash} and ${session_hash} stay in args and env,
- * to be filled in per connection; ${env:X} is expanded here. */
+/* mcp_servers.NAME: {id, command: [...], env: {K: V}, cwd} or {id, url}, and how connections to it are kept. ${user_hash} and
+ * ${session_hash} stay in args and env, to be filled in per connection; ${env:X} is expanded here. */
 struct config_server {
     char *name;
     char *id;      /* default: the name */
@@ -38,6 +38,11 @@ struct config_server {
     char *cwd;
     struct config_kv *env;
     size_t n_env;
+    uint32_t era;       /* enum tda_server_era */
+    uint32_t asks;      /* enum tda_server_asks, bits: what it may ask its user for */
+    bool share;         /* one connection of a loop for all users; else each user has his own */
+    bool stateful;      /* or each session of a user, when the server is not to mix them up */
+    int64_t idle_close; /* 0: mcp.idle_close; see config_server_idle_close */
     char *where;
 };
 
@@ -112,6 +117,8 @@ void config_free(struct config *c);
 
 const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
 const struct config_server *config_server_find(const struct config *c, tda_str name);
+/* ns without a call after which a connection is closed; `s` NULL: a server of a user's own */
+int64_t config_server_idle_close(const struct config *c, const struct config_server *s);
 
 /* The model's own entry counts, else its provider's. [any] */
 int64_t config_model_context(const struct config *c, tda_str provider, tda_str model); /* without an entry calls.max_context */

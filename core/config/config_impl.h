@@ -30,6 +30,9 @@ char *keep(struct loading *l, const char *text);
 /* sections.c: what is no scalar of the table. Each reports its own errors. */
 bool section_read(struct loading *l, const char *path, const struct ynode *n); /* false: `path` is no section */
 extern const char *const section_names[];                                      /* NULL-terminated */
+/* servers.c: mcp_servers */
+void read_server(struct loading *l, const struct ynode *entry);
+void servers_free(struct config *c);
 /* profiles.c */
 void read_profile(struct loading *l, const struct ynode *entry);
 void profiles_free(struct config *c);
@@ -41,6 +44,12 @@ void models_free(struct config *c);
 tda_status section_defaults(struct loading *l);
 tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas);
 void sections_free(struct config *c);
+/* The text of a scalar with its ${...} expanded; `secret`: a part of it came from there. `per_user`: ${user_hash} and
+ * ${session_hash} may stay in it. NULL after a failure, which is in the report. */
+char *section_text(struct loading *l, const struct ynode *n, const char *path, bool per_user, bool *secret);
+/* NULL-terminated lists of texts. list_add takes `text`; NULL: it was out of memory already. */
+void list_add(struct loading *l, char ***list, char *text);
+void list_free(char **list);
 /* A setting or credential; ${env:X} is expanded, and marks it as a secret. */
 void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user);
 void kv_free(struct config_kv *kv, size_t n);

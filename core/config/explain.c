@@ -67,6 +67,26 @@ static void show_models(const struct config *c, show_fn fn, void *arg) {
     }
 }
 
+static void show_servers(const struct config *c, struct buf *text, show_fn fn, void *arg) {
+    static const char *const eras[] = {"any", "legacy", "modern"}, *const asks[] = {"none", "form", "url", "form, url"};
+    for (size_t i = 0; i < c->n_servers; i++) {
+        const struct config_server *s = &c->servers[i];
+        show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
+        show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
+        join(s->argv, text);
+        if (s->argv && !buf_add_char(text, 0)) show_text("mcp_servers", s->name, "command", text->p, s->where, fn, arg);
+        show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
+        show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
+        show_text("mcp_servers", s->name, "era", eras[s->era], s->where, fn, arg);
+        show_text("mcp_servers", s->name, "asks", asks[s->asks], s->where, fn, arg);
+        show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
+        show_text("mcp_servers", s->name, "stateful", s->stateful ? "true" : "false", s->where, fn, arg);
+        buf_clear(text);
+        time_format(config_server_idle_close(c, s), text);
+        if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
+    }
+}
+
 static void show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
     buf_init(&text, 1 << 20);
@@ -97,15 +117,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
         if (p->hosts && !buf_add_char(&text, 0)) show_text("providers", p->name, "hosts", text.p, p->hosts_where, fn, arg);
         show_kv("providers", p->name, "", p->settings, p->n_settings, fn, arg);
     }
-    for (size_t i = 0; i < c->n_servers; i++) {
-        const struct config_server *s = &c->servers[i];
-        show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
-        show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
-        join(s->argv, &text);
-        if (s->argv && !buf_add_char(&text, 0)) show_text("mcp_servers", s->name, "command", text.p, s->where, fn, arg);
-        show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
-        show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
-    }
+    show_servers(c, &text, fn, arg);
     show_profiles(c, &text, fn, arg);
     show_models(c, fn, arg);
     buf_fini(&text);
@@ -142,21 +154,31 @@ void config_explain(const struct config *c, bool json, struct buf *out) {
 }
 
 void config_reference(struct buf *out) {
-    buf_add_z(out,
-              "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
-              "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
-              "that clients connect to |\n"
-              "| plugins.load | list | " PLUGINS_DEFAULT " | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
-              "plugins.dir, or absolute paths |\n"
-              "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
-              "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
-              "(`needs secrets` in their note) |\n"
-              "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
-              "| profiles.TAG | map | | provider, model, credentials, mcp_server, tools, ... | | @TAG, for everybody |\n"
-              "| models.PROVIDER/MODEL | map | | context: tokens | | what a model takes in; PROVIDER alone: all its others |\n"
-              "| prices.PROVIDER/MODEL | map | | input, output, cache_read | | price of a million tokens; PROVIDER alone: all its "
-              "others |\n"
-              "| mcp_servers.NAME | map | | command, env, cwd, id, adapter; or url | | a server that users may name |\n");
+    buf_add_z(
+        out, "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
+             "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
+             "that clients connect to |\n"
+             "| plugins.load | list | " PLUGINS_DEFAULT " | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
+             "plugins.dir, or absolute paths |\n"
+             "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
+             "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
+             "(`needs secrets` in their note) |\n"
+             "| providers.NAME | map | | plugin, hosts, its note's settings | the note's | a provider as users name it |\n"
+             "| profiles.TAG | map | | provider, model, credentials, mcp_server, tools, ... | | @TAG, for everybody |\n"
+             "| models.PROVIDER/MODEL | map | | context: tokens | | what a model takes in; PROVIDER alone: all its others |\n"
+             "| prices.PROVIDER/MODEL | map | | input, output, cache_read | | price of a million tokens; PROVIDER alone: all its "
+             "others |\n"
+             "| mcp_servers.NAME | map | | command, env, cwd, or url; id, adapter | | a server that users may name |\n"
+             "| mcp_servers.NAME.era | word | any | any, legacy, modern | | what it speaks: MCP up to 2025-11-25, or 2026-07-28 "
+             "and later; any: find out |\n"
+             "| mcp_servers.NAME.asks | list | [form, url] | form, url | | what it may ask its user for; [] for nothing, which is "
+             "so for a shared one |\n"
+             "| mcp_servers.NAME.share | true or false | false | | | one connection for all users, where the server makes no "
+             "difference between them |\n"
+             "| mcp_servers.NAME.stateful | true or false | false | | | a connection for each session of a user; true also where "
+             "`${session_hash}` is used |\n"
+             "| mcp_servers.NAME.idle_close | time | mcp.idle_close | 10ms to 365d | | close its connections after so long without "
+             "a call |\n");
     for (size_t i = 0; i < n_settings; i++) {
         const struct setting *s = &settings[i];
         buf_addf(out, "| %s | %s | %s | ", s->path, value_type_name(s->type), s->fallback[0] ? s->fallback : "empty");

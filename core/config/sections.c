@@ -1,5 +1,5 @@
-/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, plugins.allow_secrets, providers,
- * mcp_servers. */
+/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, plugins.allow_secrets, providers
+ * (mcp_servers, profiles and models are read in files of their own). */
 #include "config/config_impl.h"
 
 #include <errno.h>
@@ -58,8 +58,7 @@ static void add_reference(struct loading *l, const struct ynode *n, const char *
     }
 }
 
-/* NULL after a failure, which is in the report. */
-static char *expand(struct loading *l, const struct ynode *n, const char *path, bool per_user, bool *secret) {
+char *section_text(struct loading *l, const struct ynode *n, const char *path, bool per_user, bool *secret) {
     struct buf out;
     char name[300];
     *secret = false;
@@ -96,12 +95,12 @@ static size_t list_count(char **list) {
     return n;
 }
 
-static void list_free(char **list) {
+void list_free(char **list) {
     for (char **t = list; t && *t; t++) free(*t);
     free(list);
 }
 
-static void list_add(struct loading *l, char ***list, char *text) {
+void list_add(struct loading *l, char ***list, char *text) {
     size_t n = list_count(*list);
     char **grown = text ? realloc(*list, (n + 2) * sizeof *grown) : NULL;
     if (!grown) {
@@ -216,7 +215,7 @@ static bool sounds_secret(const char *key) {
 
 void kv_add(struct loading *l, struct config_kv **kv, size_t *n, const struct ynode *member, const char *path, bool per_user) {
     bool secret;
-    char *val = expand(l, member, path, per_user, &secret);
+    char *val = section_text(l, member, path, per_user, &secret);
     struct config_kv *grown = val ? realloc(*kv, (*n + 1) * sizeof *grown) : NULL;
     if (!grown) {
         if (val) report_nomem(l);
@@ -274,82 +273,13 @@ static void read_provider(struct loading *l, const struct ynode *entry) {
     for (const struct ynode *m = entry->first; m; m = m->next) {
         snprintf(path, sizeof path, "providers.%.64s.%.64s", entry->key, m->key);
         if (strcmp(m->key, "plugin") == 0)
-            p->plugin = expand(l, m, path, false, &secret);
+            p->plugin = section_text(l, m, path, false, &secret);
         else if (strcmp(m->key, "hosts") == 0)
             read_hosts(l, p, m, path);
         else
             kv_add(l, &p->settings, &p->n_settings, m, path, false);
     }
     if (!p->plugin) p->plugin = lower_case(l, entry->key);
-}
-
-static void read_argv(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
-    bool secret;
-    if (n->kind != YNODE_LIST || !n->first) {
-        report_at(l, n->where, path, "a list is wanted here, the program first: [npx, -y, server]; no shell reads it");
-        return;
-    }
-    for (const struct ynode *i = n->first; i; i = i->next) {
-        char *text = expand(l, i, path, true, &secret);
-        if (text && secret)
-            report_at(l, i->where, path,
-                      "${env:} and ${file:} belong into `env:`; arguments can be seen by every user of this machine");
-        list_add(l, &s->argv, text);
-    }
-}
-
-static void read_server_env(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
-    char member[280];
-    if (n->kind != YNODE_MAP) {
-        report_at(l, n->where, path, "a map is wanted here: {NAME: value}");
-        return;
-    }
-    for (const struct ynode *m = n->first; m; m = m->next) {
-        snprintf(member, sizeof member, "%s.%.64s", path, m->key);
-        if (!m->key[0] || strpbrk(m->key, "= \t\n"))
-            report_at(l, m->where, member, "not a variable's name");
-        else
-            kv_add(l, &s->env, &s->n_env, m, member, true);
-    }
-}
-
-static void read_server_member(struct loading *l, struct config_server *s, const struct ynode *m, const char *path) {
-    static const char *const known[] = {"id", "adapter", "command", "env", "cwd", "url"};
-    bool secret;
-    char **text = strcmp(m->key, "id") == 0        ? &s->id
-                  : strcmp(m->key, "adapter") == 0 ? &s->adapter
-                  : strcmp(m->key, "cwd") == 0     ? &s->cwd
-                  : strcmp(m->key, "url") == 0     ? &s->url
-                                                   : NULL;
-    if (text)
-        *text = expand(l, m, path, false, &secret);
-    else if (strcmp(m->key, "command") == 0)
-        read_argv(l, s, m, path);
-    else if (strcmp(m->key, "env") == 0)
-        read_server_env(l, s, m, path);
-    else {
-        const char *best = nearest_word(tda_str_of(m->key), known, ARRAY_LEN(known));
-        report_at(l, m->where, path, "there is no such setting; %s%s",
-                  best ? "did you mean " : "there are id, adapter, command, env, cwd, url", best ? best : "");
-    }
-}
-
-static void read_server(struct loading *l, const struct ynode *entry) {
-    struct config *c = l->config;
-    char path[200];
-    struct config_server *s = entry_new(l, &c->servers, &c->n_servers, sizeof *s, entry, "mcp_servers");
-    if (!s) return;
-    s->name = keep(l, entry->key);
-    s->where = keep(l, entry->where);
-    for (const struct ynode *m = entry->first; m; m = m->next) {
-        snprintf(path, sizeof path, "mcp_servers.%.64s.%.64s", entry->key, m->key);
-        read_server_member(l, s, m, path);
-    }
-    if (!s->id) s->id = keep(l, entry->key);
-    if (!s->adapter) s->adapter = keep(l, "mcp");
-    snprintf(path, sizeof path, "mcp_servers.%.64s", entry->key);
-    if (!s->argv == !s->url) report_at(l, entry->where, path, "either `command` or `url` is wanted%s", s->argv ? ", not both" : "");
-    if (s->cwd && s->cwd[0] != '/') report_at(l, entry->where, path, "cwd wants an absolute path");
 }
 
 static void read_pin(struct loading *l, const struct ynode *m) {
@@ -416,18 +346,7 @@ void sections_free(struct config *c) {
         kv_free(c->providers[i].settings, c->providers[i].n_settings);
     }
     free(c->providers);
-    for (size_t i = 0; i < c->n_servers; i++) {
-        struct config_server *s = &c->servers[i];
-        free(s->name);
-        free(s->id);
-        free(s->adapter);
-        free(s->url);
-        free(s->cwd);
-        free(s->where);
-        list_free(s->argv);
-        kv_free(s->env, s->n_env);
-    }
-    free(c->servers);
+    servers_free(c);
     profiles_free(c);
     models_free(c);
 }
@@ -435,11 +354,5 @@ void sections_free(struct config *c) {
 const struct config_provider *config_provider_find(const struct config *c, tda_str name) {
     for (size_t i = 0; i < c->n_providers; i++)
         if (str_equal_nocase(tda_str_of(c->providers[i].name), name)) return &c->providers[i];
-    return NULL;
-}
-
-const struct config_server *config_server_find(const struct config *c, tda_str name) {
-    for (size_t i = 0; i < c->n_servers; i++)
-        if (tda_str_eq(tda_str_of(c->servers[i].name), name)) return &c->servers[i];
     return NULL;
 }

@@ -56,7 +56,7 @@ const struct setting *setting_find(const char *path) {
     return NULL;
 }
 
-static bool parse_bool(tda_str text, bool *ret) {
+bool bool_parse(tda_str text, bool *ret) {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (str_equal_nocase(text, tda_str_of(words[i]))) {
@@ -154,7 +154,7 @@ tda_status setting_parse(const struct setting *s, tda_str text, int64_t bare_uni
     switch (s->type) {
     case VALUE_TEXT: return put_text(member, text);
     case VALUE_BOOL:
-        ok = parse_bool(text, &b);
+        ok = bool_parse(text, &b);
         if (ok) *(bool *)member = b;
         break;
     case VALUE_AMOUNT: ok = parse_amount(s, text, member); break;
@@ -174,6 +174,13 @@ tda_status setting_parse(const struct setting *s, tda_str text, int64_t bare_uni
 static void format_word(const char *words, int64_t index, struct buf *out) {
     while (index-- > 0) words += strcspn(words, "|") + 1;
     buf_add(out, words, strcspn(words, "|"));
+}
+
+/* In the largest unit that divides it; 24h, not 1d. */
+static void format_number(const struct unit *units, size_t n, int64_t v, struct buf *out) {
+    while (n > 1 && (v == 0 || v % units[n - 1].factor)) n--;
+    if (units[n - 1].factor == 86400LL * NS_PER_S && v < 3 * 86400LL * NS_PER_S) n--;
+    buf_addf(out, "%lld%s", (long long)(v / units[n - 1].factor), units[n - 1].word);
 }
 
 void setting_format(const struct setting *s, const struct config *c, struct buf *out) {
@@ -197,7 +204,9 @@ void setting_format(const struct setting *s, const struct config *c, struct buf 
         return;
     }
     const struct unit *units = units_of(s->type, &n);
-    while (n > 1 && (v == 0 || v % units[n - 1].factor)) n--;
-    if (s->type == VALUE_TIME && units[n - 1].factor == 86400LL * NS_PER_S && v < 3 * 86400LL * NS_PER_S) n--; /* 24h, not 1d */
-    buf_addf(out, "%lld%s", (long long)(v / units[n - 1].factor), units[n - 1].word);
+    format_number(units, n, v, out);
+}
+
+void time_format(int64_t ns, struct buf *out) {
+    format_number(time_units, ARRAY_LEN(time_units), ns, out);
 }

@@ -25,9 +25,11 @@ const struct setting *setting_find(const char *path);
 tda_status setting_parse(const struct setting *s, tda_str text, int64_t bare_unit, struct config *c, char *why, size_t why_size);
 /* Digits, then a unit of the type: "16MiB". `bare_unit` as above. */
 bool number_parse(enum value_type type, tda_str text, int64_t bare_unit, int64_t *ret);
+bool bool_parse(tda_str text, bool *ret);
 /* Digits, with a fraction or without: "2.50". */
 bool amount_parse(tda_str text, double *ret);
 void setting_format(const struct setting *s, const struct config *c, struct buf *out);
+void time_format(int64_t ns, struct buf *out); /* "10m" */
 const char *value_type_name(enum value_type type);
 
 #endif

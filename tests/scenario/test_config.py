@@ -70,6 +70,23 @@ class Yaml(unittest.TestCase):
         self.bad("mcp_servers: {s: {command: [ls], env: {A: '${env:NO_SUCH_VARIABLE}'}}}", "not set")
         self.bad("mcp_servers: {s: {command: [ls], env: {A: '${nope}'}}}", "not known")
         self.bad("mcp_servers: {s: {comand: [ls]}}", "did you mean command")
+        self.bad("mcp_servers: {s: {command: [ls], era: new}}", "mcp_servers.s.era", "any, legacy", "modern")
+        self.bad("mcp_servers: {s: {command: [ls], asks: form}}", "mcp_servers.s.asks", "list")
+        self.bad("mcp_servers: {s: {command: [ls], asks: [form, file]}}", "allowed: form, url")
+        self.bad("mcp_servers: {s: {command: [ls], share: maybe}}", "mcp_servers.s.share", "true, false")
+        self.bad("mcp_servers: {s: {command: [ls], idle_close: 10}}", "mcp_servers.s.idle_close", "unit")
+        self.bad("mcp_servers: {s: {command: [ls, '${user_hash}'], share: true}}", "mcp_servers.s", "${user_hash}", "all users")
+        self.bad("mcp_servers: {s: {command: [ls], env: {A: 'x${session_hash}'}, share: true}}", "${session_hash}", "all users")
+        self.bad("mcp_servers: {s: {command: [ls], stateful: true, share: true}}", "either `share` or `stateful`")
+        self.bad("mcp_servers: {s: {command: [ls], asks: [url], share: true}}", "shared server cannot ask")
+
+    def test_how_connections_to_a_server_are_kept(self):
+        e = explain("mcp: {idle_close: 3m}\nmcp_servers:\n  plain: {command: [ls]}\n  shared: {url: 'http://x', share: true, era: modern, idle_close: 1h}\n"
+                    "  own: {command: [ls, '${session_hash}'], asks: []}")
+        got = lambda name: [e[f"mcp_servers.{name}.{k}"]["value"] for k in ("era", "asks", "share", "stateful", "idle_close")]
+        self.assertEqual(got("plain"), ["any", "form, url", "false", "false", "3m"])
+        self.assertEqual(got("shared"), ["modern", "none", "true", "false", "1h"])
+        self.assertEqual(got("own"), ["any", "none", "false", "true", "3m"])
         self.bad("providers: {p: {plugin: openai, base_ulr: 'http://x'}}", "did you mean base_url")
         self.bad("providers: {p: {plugin: openai, base_url: 'nonsense'}}", "url")
         self.bad("providers: {p: {plugin: nothere}}", "plugins.load")
