@@ -5,8 +5,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-static const char box_key; /* owner of catalogues in a live box */
-
 /* ---- catalogue ---- */
 
 static void tool_fini(struct tool *t) {
@@ -63,7 +61,6 @@ static struct catalogue *catalogue_new(struct toolbox *t) {
     struct catalogue *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->refs = 1;
-    c->conn = t->conn;
     c->changes = conn_changes(t->conn);
     c->server = str_dup(snapshot_get(t->work->snapshot, TDA_CTX_MCP_SERVER_NAME));
     if (c->server) return c;
@@ -82,10 +79,6 @@ bool tool_is_enabled(const struct work *w, const struct tool *tool) {
            snapshot_enables(w->snapshot, ENABLED_TOOLS, tda_str_of(tool->alias));
 }
 
-static struct live *box(const struct toolbox *t) {
-    return snapshot_live(t->work->snapshot, CTX_GROUP_TOOLS);
-}
-
 static void finish(struct toolbox *t, const struct error *e) {
     timer_stop(t->work->loop, &t->timer);
     t->opening = false;
@@ -97,14 +90,6 @@ static void fail(struct toolbox *t, tda_status status, const char *kind, const c
     struct error e;
     error_set(&e, status, kind, "%s: %s", t->who, what);
     finish(t, &e);
-}
-
-/* Keeps one in the box: what was there goes. */
-static void keep(struct toolbox *t, struct catalogue *c) {
-    unsigned loop = loop_index(t->work->loop);
-    catalogue_unref(live_take(box(t), loop, &box_key, 0));
-    c->refs++;
-    if (live_put(box(t), loop, (void *)(uintptr_t)&box_key, 0, c, drop_catalogue)) c->refs--;
 }
 
 static void on_item(void *arg, const struct tda_event *event) {
@@ -131,7 +116,8 @@ static void on_listed(void *arg, const struct tda_result *r) {
         if (t->overflow)
             log_warn("more tools than mcp.max_tools, the rest is left out", LOG_Z("server", c->server),
                      LOG_INT("kept", (int64_t)c->n));
-        keep(t, c);
+        c->refs++;
+        conn_keep(t->conn, c, drop_catalogue);
         t->catalogue = c;
         finish(t, NULL);
     }
@@ -170,8 +156,8 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
         finish(t, &e);
         return;
     }
-    struct catalogue *kept = live_get(box(t), loop_index(t->work->loop), &box_key, 0);
-    if (kept && kept->conn == c && kept->changes == conn_changes(c)) {
+    struct catalogue *kept = conn_kept(c);
+    if (kept && kept->changes == conn_changes(c)) {
         kept->refs++;
         t->catalogue = kept;
         finish(t, NULL);
@@ -201,7 +187,8 @@ static void on_open(struct timer *timer) {
     t->opening = true;
     t->opened_ns = clock_now_ns();
     t->timer.fire = on_deadline;
-    if (conn_acquire(&spec, 0, on_ready, t, &t->conn, &e)) {
+    tda_str session = json_str(json_key(t->work->params, TDA_STR("session")));
+    if (conn_acquire(&spec, session, on_ready, t, &t->conn, &e)) {
         finish(t, &e);
         return;
     }

@@ -1,8 +1,8 @@
 /* The tools a work may use: its MCP connection and the catalogue of that server. [loop]
  *
- * The catalogue hangs in the snapshot's box of live objects, on its loop: listed once per connection, again when the server says
- * that its tools changed. The model sees tools by alias: SERVER__TOOL in the alphabet that every service takes, at most 64 long,
- * the same in every turn; the core turns it back. A name that is not in the catalogue is refused here, whoever asks. */
+ * The catalogue is kept with the connection: listed once, again when the server says that its tools changed. The model sees tools
+ * by alias: SERVER__TOOL in the alphabet that every service takes, at most 64 long, the same in every turn; the core turns it back.
+ * A name that is not in the catalogue is refused here, whoever asks. */
 #ifndef AGENT_TOOLBOX_H
 #define AGENT_TOOLBOX_H
 
@@ -19,7 +19,6 @@ struct tool {
 struct catalogue {
     uint32_t refs; /* its loop's */
     uint64_t changes;
-    const struct conn *conn; /* listed on; compared, never used */
     char *server;
     struct tool *tools;
     size_t n, cap;

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "loop/launcher_client.h"
 
+#define NOBODY " " /* no user's id */
+
 enum ladder { LADDER_UP, LADDER_ASKED, LADDER_TERM, LADDER_KILL };
 
 struct child {
@@ -156,7 +158,7 @@ static int send_order(struct loop *l, const struct proc_spec *spec, const struct
 
 static struct child *child_new(struct loop *l, const struct proc_spec *spec, int control) {
     struct child *c = calloc(1, sizeof *c);
-    char *user = str_dup(tda_str_of(spec->owner ? spec->owner : ""));
+    char *user = str_dup(tda_str_of(spec->owner ? spec->owner : NOBODY));
     if (!c || !user) {
         free(c);
         free(user);
@@ -176,8 +178,9 @@ static void link_child(struct loop *l, struct child *c) {
 
 tda_status child_start(struct loop *l, const struct proc_spec *spec, int ret_fds[3], struct child **ret, struct error *e) {
     struct ends x;
-    const char *user = spec->owner ? spec->owner : "";
-    tda_status s = launcher_admit(l->launcher, user, l->config->limits_children, l->config->limits_user_children, e);
+    const char *user = spec->owner ? spec->owner : NOBODY;
+    int64_t max_of_user = spec->owner ? l->config->limits_user_children : INT64_MAX;
+    tda_status s = launcher_admit(l->launcher, user, l->config->limits_children, max_of_user, e);
     if (s) return s;
     int error = open_ends(&x);
     struct child *c = error ? NULL : child_new(l, spec, x.ours[3]);

@@ -41,7 +41,7 @@ struct proc_spec {
     char *const *env;  /* the whole environment of the child: "K=V", NULL-terminated */
     const char *cwd;   /* NULL: / */
     const char *label; /* for the log */
-    const char *owner; /* user id, for limits.children_per_user */
+    const char *owner; /* user id, for limits.children_per_user; NULL: nobody's in particular */
 };
 
 /* Framing LINES on stdout, STDERR events by line. E_LIMIT children; the failure of exec comes as FAIL (NOT_FOUND, PERMISSION). */

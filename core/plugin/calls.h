@@ -52,16 +52,21 @@ tda_status provider_call(const struct call_spec *spec, const struct tda_request 
 void call_cancel(struct call *c);
 int64_t call_upstream_ns(const struct call *c); /* time in which at least one flow was open, for meta.overhead_us */
 
-/* The connection of this snapshot's MCP server: the one there is, or a new one. `ready` comes once per conn_acquire, later:
- * class OK, or why not. While acquired, a connection is not closed for idleness; conn_release ends that. Kept in the snapshot's
- * live box, closed when that goes. `key` tells connections of one user apart (a session; 0: none). */
+/* The connection to this snapshot's MCP server: the one there is, or a new one. `ready` comes once per conn_acquire, later: class
+ * OK, or why not. While acquired, a connection is not closed for idleness; conn_release ends that.
+ *
+ * Whose it is: the configuration's of one user, and closed when that goes. With a `stateful` server, of one session of it:
+ * `session` is its id, absent outside of one. With a `share`d one, of all users on this loop. */
 typedef void (*conn_ready_fn)(void *arg, struct conn *c, const struct tda_result *result);
-tda_status conn_acquire(const struct call_spec *spec, uint64_t key, conn_ready_fn ready, void *arg, struct conn **ret_conn,
+tda_status conn_acquire(const struct call_spec *spec, tda_str session, conn_ready_fn ready, void *arg, struct conn **ret_conn,
                         struct error *e);
 /* `arg` as given to conn_acquire. Before ready: it will not come any more. */
 void conn_release(struct conn *c, void *arg);
 uint64_t conn_changes(const struct conn *c);    /* another number after each TOOLS_CHANGED; unique in the process */
 tda_str conn_server_info(const struct conn *c); /* JSON from READY, or absent */
+/* What a caller has made of it, as long as the connection lives, in place of what was kept. Shared with all who use it. */
+void conn_keep(struct conn *c, void *object, live_drop drop); /* drop(NULL, object) */
+void *conn_kept(const struct conn *c);                        /* NULL: nothing */
 tda_status adapter_call(struct conn *c, const struct call_spec *spec, const struct tda_adapter_request *request,
                         struct call **ret_call, struct error *e);
 

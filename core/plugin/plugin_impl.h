@@ -88,6 +88,12 @@ struct slot {
     void *object;
 };
 
+/* The connections among which a request looks for its own: those of one configuration of a user, in its box of live objects; or
+ * the shared ones of a loop. */
+struct conn_set {
+    LIST_HEAD(conn_set_list, conn) conns;
+};
+
 /* What the plugins' instances of one loop share. */
 struct plugin_loop {
     struct plugins *plugins;
@@ -97,6 +103,7 @@ struct plugin_loop {
     uint32_t n_slots, cap_slots, free_slot;
     unsigned late; /* calls that have been answered while a worker still runs them */
     LIST_HEAD(conn_list, conn) conns;
+    struct conn_set shared;
 };
 
 struct plugin_loop *plugin_loop_here(void); /* the calling thread's, or NULL */
@@ -240,7 +247,7 @@ tda_status blocking_finish(struct call *c, const struct tda_result *result); /* 
 struct arena;
 tda_status request_copy(const struct tda_request *from, struct arena *a, struct tda_request *ret);
 
-/* ---- connections (conn.c) ---- */
+/* ---- connections (conn.c, conn_open.c, conn_set.c) ---- */
 
 enum conn_state { CONN_OPENING, CONN_READY, CONN_CLOSING, CONN_ENDED, CONN_DROPPED };
 
@@ -253,11 +260,17 @@ struct waiter {
 };
 
 struct conn {
-    struct owner owner;
+    struct owner owner; /* user "": shared, or the shared context's */
     LIST_ENTRY(conn) of_loop;
-    uint32_t refs; /* the box, each holder, the plugin until drop */
+    uint32_t refs; /* the set, each holder, the plugin until drop */
     enum conn_state state;
-    bool in_box;
+    struct conn_set *set; /* NULL: it has left, and no request finds it any more */
+    LIST_ENTRY(conn) of_set;
+    char session[33];                       /* of a stateful server: hash of user and session; "": of none */
+    struct timer idle;                      /* closes it when nobody has used it for a while */
+    int64_t used_ns;                        /* when the last holder let go */
+    void *kept;                             /* conn_keep */
+    live_drop kept_drop;                    /* of it */
     LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
     LIST_HEAD(call_list, call) calls;
     LIST_HEAD(ask_list, ask) asks;
@@ -277,6 +290,25 @@ struct conn {
     void (*object_drop)(void *self, void *object);
 };
 
+/* A server as a snapshot names it. */
+struct server_ref {
+    tda_str name;                       /* the snapshot's */
+    const struct config_server *config; /* NULL: the user's own */
+    char *url;                          /* NULL: a command. The caller's to free */
+};
+tda_status server_find(const struct config *config, const struct snapshot *s, struct server_ref *ret, struct error *e);
+static inline bool conn_is_shared(const struct conn *c) {
+    return c->server && c->server->share;
+}
+
+tda_status conn_new(const struct call_spec *spec, struct server_ref *server, struct conn **ret, struct error *e);
+void conn_init(struct conn *c);
+void conn_connect(struct conn *c); /* its first step; may end it at once */
+void conn_close(struct conn *c, const char *why);
+void conn_set_end(struct conn *c, uint32_t cls, tda_str text); /* the first reason is the reason */
+void conn_fini(struct conn *c);
+void conn_leave_set(struct conn *c);  /* harmless when it has */
+void conn_idle_clock(struct conn *c); /* it is ready: from now on it can be idle */
 void conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
 tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event);

@@ -21,7 +21,7 @@
     "timeout unreachable protocol context_full filtered internal plugin_not_loaded unknown_provider"
 #define STORE "sessions_off store_busy store_full store_failed store_timeout store_damaged too_large"
 #define SESSION "unknown_profile two_profiles session_not_found session_read_only session_busy session_full quota_exceeded"
-#define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children"
+#define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children too_many_connections"
 
 static const struct result_doc ping[] = {{"pong", "boolean", "true"}, END};
 static const struct result_doc info[] = {
@@ -306,6 +306,7 @@ const struct word_doc error_docs[] = {
     {"mcp_unreachable", "the MCP server cannot be reached or started"},
     {"listing_failed", "its tools could not be listed"},
     {"too_many_children", "too many MCP servers run"},
+    {"too_many_connections", "too many connections to MCP servers, of this user or in all"},
     {"unknown_tool", "the server has no such tool"},
     {"missing_argument", "an argument that the tool requires is missing"},
     {"invalid_arguments", "the arguments are no JSON object"},

@@ -94,6 +94,7 @@ static const struct param call_params[] = {
     PROFILE,
     {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments"},
+    {"session", PARAM_TEXT, false, "of a session, where the server keeps sessions apart"},
     {NULL, 0, false, NULL},
 };
 static const struct param create_params[] = {

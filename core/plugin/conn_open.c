@@ -1,0 +1,138 @@
+/* A new connection: which server it is for, and its first step. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "plugin/plugin_impl.h"
+
+enum { INFO_MAX = 64 << 10 };
+
+static tda_status unknown_server(const struct config *c, tda_str name, struct error *e) {
+    struct buf known;
+    buf_init(&known, 160);
+    for (size_t i = 0; i < c->n_servers; i++) buf_addf(&known, "%s%s", i ? ", " : "", c->servers[i].name);
+    error_set(e, TDA_E_NOT_FOUND, "unknown_mcp_server", "there is no MCP server \"%.*s\"", (int)(name.n < 64 ? name.n : 64),
+              name.p ? name.p : "");
+    error_field(e, "mcp_server.name");
+    error_hint(e, known.n ? "the operator's configuration has: %.*s" : "the operator's configuration has none%.*s",
+               STR_FMT(buf_str(&known)));
+    buf_fini(&known);
+    return TDA_E_NOT_FOUND;
+}
+
+/* A server of the operator's by its name, or a url among the user's server_configs. */
+tda_status server_find(const struct config *config, const struct snapshot *s, struct server_ref *ret, struct error *e) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    tda_str name = snapshot_get(s, TDA_CTX_MCP_SERVER_NAME);
+    *ret = (struct server_ref){.name = name, .config = config_server_find(config, name)};
+    const char *operators = ret->config ? ret->config->url : NULL;
+    if (operators && !(ret->url = str_dup(tda_str_of(operators)))) return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
+    if (ret->config) return TDA_OK;
+    if (json_parse(snapshot_get(s, TDA_CTX_SERVER_CONFIGS), 0, &doc, NULL)) return unknown_server(config, name, e);
+    tda_str url = json_str(json_key(json_key(json_root(doc), name), TDA_STR("url")));
+    if (!url.n) return unknown_server(config, name, e);
+    return (ret->url = str_dup(url)) ? TDA_OK : error_set(e, TDA_E_NOMEM, NULL, "out of memory");
+}
+
+static struct plugin *find_adapter(const struct plugins *ps, const char *id, struct error *e) {
+    struct plugin *p = registry_find(registry_now(ps), id);
+    if (p && p->loaded.adapter) return p;
+    error_set(e, TDA_E_UNSUPPORTED, "plugin_not_loaded", "the adapter plugin \"%s\" is not loaded", id);
+    error_hint(e, "add it to plugins.load; plugin.list says why it was refused");
+    return NULL;
+}
+
+/* A shared connection is nobody's: it knows its server, and no user's context. */
+static tda_status copy_fields(struct conn *c, const struct snapshot *s) {
+    for (size_t i = 0; i < CTX_FIELDS; i++) {
+        uint32_t key = ctx_fields[i].key;
+        tda_str v = snapshot_get(s, key);
+        if (conn_is_shared(c) && key != TDA_CTX_MCP_SERVER_NAME && key != TDA_CTX_MCP_SERVER_ID) continue;
+        if (v.p && !(c->fields[i] = str_dup(v))) return TDA_E_NOMEM;
+    }
+    return TDA_OK;
+}
+
+/* The user's own number is what he may raise against others; the total is what the host bears. */
+static tda_status check_limits(const struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
+    const struct config *config = pl->plugins->config;
+    int64_t n = 0, open = (int64_t)atomic_load_explicit(&pl->plugins->conns_open, memory_order_relaxed);
+    const struct conn *c;
+    for (c = LIST_FIRST(&pl->conns); c && !shared; c = LIST_NEXT(c, of_loop))
+        if (!conn_is_shared(c) && strcmp(c->owner.user, user) == 0) n++;
+    if (open >= config->limits_connections_mcp) {
+        error_set(e, TDA_E_LIMIT, "too_many_connections", "%lld connections to MCP servers are open already", (long long)open);
+        error_hint(e, "try again later; the operator may raise limits.mcp_connections");
+    } else if (n >= config->limits_user_connections_mcp) {
+        error_set(e, TDA_E_LIMIT, "too_many_connections", "this user has %lld connections to MCP servers already", (long long)n);
+        error_hint(e, "idle ones are closed in a while, see mcp.list; the operator may raise limits.mcp_connections_per_user");
+    } else {
+        return TDA_OK;
+    }
+    return TDA_E_LIMIT;
+}
+
+/* Takes `server`'s url. */
+static tda_status fill(struct conn *c, const struct call_spec *spec, struct server_ref *server, struct error *e) {
+    struct plugin_loop *pl = plugin_loop_here();
+    c->refs = 1;
+    c->server = server->config;
+    c->url = server->url;
+    server->url = NULL;
+    buf_init(&c->info, INFO_MAX);
+    const char *user = conn_is_shared(c) ? "" : snapshot_user(spec->snapshot);
+    tda_status s = check_limits(pl, user, conn_is_shared(c), e);
+    if (s) return s;
+    struct plugin *p = find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
+    if (!p) return TDA_E_UNSUPPORTED;
+    s = copy_fields(c, spec->snapshot);
+    if (!s) s = owner_init(&c->owner, HANDLE_CONN, pl, p, p->on[pl->index].adapter, p->loaded.adapter->conn_state_size);
+    snprintf(c->owner.user, sizeof c->owner.user, "%s", user);
+    return s;
+}
+
+tda_status conn_new(const struct call_spec *spec, struct server_ref *server, struct conn **ret, struct error *e) {
+    struct plugin_loop *pl = plugin_loop_here();
+    struct conn *c = calloc(1, sizeof *c);
+    tda_status s = c ? fill(c, spec, server, e) : TDA_E_NOMEM;
+    if (s) {
+        if (c) conn_unref(c);
+        if (e && !e->text[0]) error_set(e, s, NULL, "no connection can be made: %s", status_text(s));
+        return s;
+    }
+    conn_init(c);
+    LIST_INSERT_HEAD(&pl->conns, c, of_loop);
+    atomic_fetch_add_explicit(&pl->plugins->conns_open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->owner.plugin->conns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pl->plugins->conns_total, 1, memory_order_relaxed);
+    *ret = c;
+    return TDA_OK;
+}
+
+/* A connect that failed gets no drop. */
+static void connect_failed(struct conn *c, tda_status s) {
+    char text[160];
+    snprintf(text, sizeof text, "plugin %s could not connect: %s", c->owner.plugin->loaded.note.id, status_text(s));
+    conn_set_end(c, TDA_C_INTERNAL, tda_str_of(text));
+    conn_leave_set(c);
+    c->state = CONN_DROPPED;
+    asks_end(c);
+    conn_queue_step(c);
+    conn_fini(c);
+}
+
+/* The plugin's reference is the one it was made with. */
+void conn_connect(struct conn *c) {
+    int64_t ready_ns = loop_config(c->owner.pl->loop)->mcp_ready_timeout;
+    struct tda_server server = {.size = sizeof server,
+                                .transport = c->url ? TDA_SERVER_URL : TDA_SERVER_PROCESS,
+                                .name = tda_str_of(conn_server_name(c)),
+                                .url = tda_str_of(c->url),
+                                .deadline_ms = ready_ns / NS_PER_MS,
+                                .era = c->server ? c->server->era : TDA_ERA_ANY,
+                                .asks = c->server ? c->server->asks : TDA_ASK_FORM | TDA_ASK_URL};
+    conn_ready_clock(c, true);
+    plugin_enter(&c->owner);
+    tda_status s = c->owner.plugin->loaded.adapter->connect(c->owner.self, c->owner.handle, &server);
+    plugin_leave();
+    if (s) connect_failed(c, s);
+}
