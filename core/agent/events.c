@@ -129,6 +129,24 @@ void event_tool_result(struct work *w, const struct tda_part *result, tda_str to
     send(&ev);
 }
 
+static void put_number(struct jw *w, const char *key, struct json v) {
+    if (json_type(v) == TDA_JSON_NUMBER) jw_put_raw(w, key, json_raw(v));
+}
+
+void event_progress(struct work *w, tda_str id, const char *tool, tda_str text, tda_str json) {
+    struct event ev;
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    if (!begin(&ev, w, "progress")) return;
+    if (id.n) jw_put_str(&ev.w, "id", id);
+    jw_put_z(&ev.w, "tool", tool);
+    if (json_parse(json, 0, &doc, NULL)) doc = NULL;
+    put_number(&ev.w, "progress", json_key(json_root(doc), TDA_STR("progress")));
+    put_number(&ev.w, "total", json_key(json_root(doc), TDA_STR("total")));
+    shorten(&text, SHOWN_MAX);
+    if (text.n) put_clean(&ev.w, "text", text);
+    send(&ev);
+}
+
 void event_usage(struct work *w, const struct tda_usage *u, const double *cost) {
     struct event ev;
     if (!begin(&ev, w, "usage")) return;

@@ -1,9 +1,13 @@
 /* One call of a tool: the checks that no model and no caller can talk their way around, the call, its result cut to size. */
 #include <stdio.h>
 
+#include "agent/arguments.h"
+#include "agent/events.h"
 #include "agent/toolbox.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "json/schema.h"
 
 enum { PARTS_MAX = 256 };
 
@@ -52,6 +56,7 @@ static struct tda_part *part_copy(struct arena *a, const struct tda_part *from, 
 
 static void on_event(void *arg, const struct tda_event *event) {
     struct tool_call *c = arg;
+    if (event->kind == TDA_EV_PROGRESS) event_progress(c->work, c->id, c->tool->name, event->text, event->json);
     if (event->kind != TDA_EV_CONTENT || !event->part) return;
     size_t max = (size_t)c->work->agent->config->calls_max_tool_result;
     size_t room = c->bytes < max ? max - c->bytes : 0;
@@ -66,6 +71,7 @@ static void on_event(void *arg, const struct tda_event *event) {
         c->dropped += size;
         return;
     }
+    if (p->kind == TDA_PART_JSON && tda_str_eq(event->part->name, TDA_STR("structuredContent"))) c->structured = p;
     c->bytes += p->text.n + p->data.n;
     if (size > p->text.n + p->data.n) c->dropped += size - p->text.n - p->data.n;
 }
@@ -78,10 +84,35 @@ static void say_cut(struct tool_call *c) {
     if (text) part_add(c, p);
 }
 
+/* In place of the result: what is not as it was promised is not shown to a model. */
+static void refuse_result(struct tool_call *c, const struct schema_report *why) {
+    struct tda_part *p = arena_alloc(c->work->arena, sizeof *p);
+    char *text = arena_printf(c->work->arena, "[refused by the host: the result of %s does not keep its output schema: %s%s%s]",
+                              c->tool->name, why->where, why->where[0] ? " " : "the whole ", why->why);
+    c->n_parts = 0;
+    c->dropped = 0;
+    c->is_error = true;
+    if (!p || !text) return;
+    *p = (struct tda_part){.size = sizeof *p, .kind = TDA_PART_TEXT, .text = tda_str_of(text)};
+    part_add(c, p);
+}
+
+static void check_structured(struct tool_call *c) {
+    struct json_doc *schema GUARD(json_free_p) = NULL, *value GUARD(json_free_p) = NULL;
+    struct schema_report report;
+    if (c->is_error || !c->structured || !c->tool->output_schema) return;
+    if (json_parse(tda_str_of(c->tool->output_schema), 0, &schema, NULL) || json_parse(c->structured->text, 0, &value, NULL))
+        return;
+    enum schema_verdict v = schema_check(json_root(schema), json_root(value), &report);
+    if (v == SCHEMA_UNKNOWN) log_debug("a result is not checked", LOG_Z("tool", c->tool->name), LOG_Z("why", report.why));
+    if (v == SCHEMA_INVALID) refuse_result(c, &report);
+}
+
 static void on_done(void *arg, const struct tda_result *r) {
     struct tool_call *c = arg;
     if (r->cls == TDA_C_OK) {
         c->is_error = r->is_error != 0;
+        check_structured(c);
         say_cut(c);
         finish(c, NULL);
         return;
@@ -91,27 +122,6 @@ static void on_done(void *arg, const struct tda_result *r) {
     snprintf(who, sizeof who, "tool %s of %s", c->tool->name, c->toolbox->who);
     error_from_result(&e, r, who);
     finish(c, &e);
-}
-
-static tda_status check_arguments(struct tool_call *c, struct error *e) {
-    struct json_doc *args GUARD(json_free_p) = NULL, *schema GUARD(json_free_p) = NULL;
-    struct error why = {0};
-    if (!c->args.p) c->args = TDA_STR("{}");
-    if (json_parse(c->args, 0, &args, &why) || json_type(json_root(args)) != TDA_JSON_OBJECT) {
-        error_set(e, TDA_E_INVALID, "invalid_arguments", "tool %s: the arguments must be one JSON object%s%s", c->tool->name,
-                  why.text[0] ? ": " : "", why.text);
-        error_field(e, "arguments");
-        return TDA_E_INVALID;
-    }
-    if (json_parse(tda_str_of(c->tool->schema), 0, &schema, NULL)) return TDA_OK; /* the server's fault: it may judge */
-    for (struct json v = json_first(json_key(json_root(schema), TDA_STR("required"))); json_type(v); v = json_next(v)) {
-        tda_str name = json_str(v);
-        if (!name.p || json_type(json_key(json_root(args), name))) continue;
-        error_set(e, TDA_E_INVALID, "missing_argument", "tool %s: the argument %.*s is required", c->tool->name, STR_FMT(name));
-        error_field(e, "arguments.%.*s", STR_FMT(name));
-        return TDA_E_INVALID;
-    }
-    return TDA_OK;
 }
 
 static tda_status unknown_tool(struct tool_call *c, struct error *e) {
@@ -139,7 +149,9 @@ static tda_status disabled_tool(struct tool_call *c, struct error *e) {
 
 static tda_status check(struct tool_call *c, struct error *e) {
     if (!c->tool) return unknown_tool(c, e);
-    return tool_is_enabled(c->work, c->tool) ? check_arguments(c, e) : disabled_tool(c, e);
+    return catalogue_enables(c->toolbox->catalogue, c->tool, c->work->snapshot)
+               ? arguments_fit(c->tool, c->work->arena, &c->args, e)
+               : disabled_tool(c, e);
 }
 
 static void on_fault(struct timer *t) {

@@ -10,10 +10,16 @@ static bool alias_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-void tool_alias(tda_str server, tda_str name, char *out) {
+static void digits(tda_str name, uint32_t round, char hex[33]) {
+    char text[512];
+    int n = snprintf(text, sizeof text, "%u:%.*s", round, (int)(name.n < 400 ? name.n : 400), name.p ? name.p : "");
+    hash_user_hex(round ? (tda_str){text, (size_t)n} : name, hex);
+}
+
+void tool_alias(tda_str server, tda_str name, uint32_t round, char *out) {
     size_t n = 0;
     tda_str pieces[] = {server, server.n ? TDA_STR("__") : TDA_STR(""), name};
-    bool changed = pieces[0].n + pieces[1].n + name.n > TOOL_ALIAS_MAX;
+    bool changed = round > 0 || pieces[0].n + pieces[1].n + name.n > TOOL_ALIAS_MAX;
     for (size_t p = 0; p < ARRAY_LEN(pieces); p++)
         for (size_t i = 0; i < pieces[p].n && n < TOOL_ALIAS_MAX; i++) {
             char c = pieces[p].p[i];
@@ -23,7 +29,7 @@ void tool_alias(tda_str server, tda_str name, char *out) {
     out[n] = 0;
     if (!changed) return;
     char hex[33];
-    hash_user_hex(name, hex);
+    digits(name, round, hex);
     if (n > TOOL_ALIAS_MAX - 1 - HASH_DIGITS) n = TOOL_ALIAS_MAX - 1 - HASH_DIGITS;
     snprintf(out + n, 2 + HASH_DIGITS, "_%.*s", HASH_DIGITS, hex);
 }
@@ -76,7 +82,7 @@ tda_str tool_names_alias(struct tool_names *t, tda_str name) {
     const struct tool_name *known = find(t, name);
     if (!known) known = find_alias(t, name);
     if (known) return known->alias;
-    tool_alias((tda_str){0}, name, text);
+    tool_alias((tda_str){0}, name, 0, text);
     tda_str alias = tda_str_of(text);
     alias = tda_str_eq(alias, name) ? name : arena_str(t->arena, alias);
     return alias.p && !tool_names_add(t, name, alias) ? alias : (tda_str){0};

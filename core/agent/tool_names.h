@@ -7,9 +7,9 @@
 
 enum { TOOL_ALIAS_MAX = 64 };
 
-/* SERVER__TOOL; an empty server: TOOL. Into out[TOOL_ALIAS_MAX + 1]. Where that had to be changed, eight digits of the name's hash
- * keep it unique. Pure. */
-void tool_alias(tda_str server, tda_str name, char *out);
+/* SERVER__TOOL; an empty server: TOOL. Into out[TOOL_ALIAS_MAX + 1]. Where that had to be changed, eight digits of a hash of the
+ * name keep it apart; `round` above 0 asks for another alias, where that one is taken. Pure. */
+void tool_alias(tda_str server, tda_str name, uint32_t round, char *out);
 
 struct tool_name {
     tda_str own, alias;

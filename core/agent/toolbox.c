@@ -5,78 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* ---- catalogue ---- */
-
-static void tool_fini(struct tool *t) {
-    free(t->name);
-    free(t->alias);
-    free(t->description);
-    free(t->schema);
-}
-
-void catalogue_unref(struct catalogue *c) {
-    if (!c || --c->refs) return;
-    for (size_t i = 0; i < c->n; i++) tool_fini(&c->tools[i]);
-    free(c->tools);
-    free(c->server);
-    free(c);
-}
-
 static void drop_catalogue(void *owner, void *object) {
     (void)owner;
     catalogue_unref(object);
 }
 
-const struct tool *catalogue_find(const struct catalogue *c, tda_str name) {
-    for (size_t i = 0; i < c->n; i++)
-        if (tda_str_eq(name, tda_str_of(c->tools[i].alias))) return &c->tools[i];
-    for (size_t i = 0; i < c->n; i++)
-        if (tda_str_eq(name, tda_str_of(c->tools[i].name))) return &c->tools[i];
-    return NULL;
-}
-
-static bool catalogue_add(struct catalogue *c, const struct tda_event *item) {
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? c->cap * 2 : 16;
-        struct tool *tools = realloc(c->tools, cap * sizeof *tools);
-        if (!tools) return false;
-        c->tools = tools;
-        c->cap = cap;
-    }
-    char alias[TOOL_ALIAS_MAX + 1];
-    tool_alias(tda_str_of(c->server), item->name, alias);
-    struct tool t = {.name = str_dup(item->name),
-                     .alias = str_dup(tda_str_of(alias)),
-                     .description = str_dup(item->text),
-                     .schema = str_dup(item->json.n ? item->json : TDA_STR("{\"type\":\"object\"}"))};
-    if (!t.name || !t.alias || !t.description || !t.schema) {
-        tool_fini(&t);
-        return false;
-    }
-    c->tools[c->n++] = t;
-    return true;
-}
-
-static struct catalogue *catalogue_new(struct toolbox *t) {
-    struct catalogue *c = calloc(1, sizeof *c);
-    if (!c) return NULL;
-    c->refs = 1;
-    c->changes = conn_changes(t->conn);
-    c->server = str_dup(snapshot_get(t->work->snapshot, TDA_CTX_MCP_SERVER_NAME));
-    if (c->server) return c;
-    catalogue_unref(c);
-    return NULL;
-}
-
-/* ---- toolbox ---- */
-
 bool toolbox_wanted(const struct work *w) {
     return snapshot_get(w->snapshot, TDA_CTX_MCP_SERVER_NAME).n > 0;
-}
-
-bool tool_is_enabled(const struct work *w, const struct tool *tool) {
-    return snapshot_enables(w->snapshot, ENABLED_TOOLS, tda_str_of(tool->name)) ||
-           snapshot_enables(w->snapshot, ENABLED_TOOLS, tda_str_of(tool->alias));
 }
 
 static void finish(struct toolbox *t, const struct error *e) {
@@ -112,11 +47,14 @@ static void on_listed(void *arg, const struct tda_result *r) {
         error_from_result(&e, r, t->who);
         snprintf(e.kind, sizeof e.kind, "%s", r->cls == TDA_C_TIMEOUT ? "timeout" : "listing_failed");
         finish(t, &e);
+    } else if (catalogue_seal(c)) {
+        catalogue_unref(c);
+        fail(t, TDA_E_NOMEM, "out_of_memory", "out of memory");
     } else {
         if (t->overflow)
             log_warn("more tools than mcp.max_tools, the rest is left out", LOG_Z("server", c->server),
                      LOG_INT("kept", (int64_t)c->n));
-        c->refs++;
+        catalogue_ref(c);
         conn_keep(t->conn, c, drop_catalogue);
         t->catalogue = c;
         finish(t, NULL);
@@ -130,7 +68,9 @@ static void list(struct toolbox *t) {
     spec.on_event = on_item;
     spec.on_done = on_listed;
     spec.arg = t;
-    if (!(t->listing = catalogue_new(t))) {
+    t->listing = catalogue_new(snapshot_get(t->work->snapshot, TDA_CTX_MCP_SERVER_NAME));
+    if (t->listing) t->listing->changes = conn_changes(t->conn);
+    if (!t->listing) {
         fail(t, TDA_E_NOMEM, "out_of_memory", "out of memory");
     } else if (adapter_call(t->conn, &spec, &request, &t->call, &e)) {
         catalogue_unref(t->listing);
@@ -148,6 +88,10 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
         fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
         return;
     }
+    if (r->cls == TDA_C_OK && t->only_connect) {
+        finish(t, NULL);
+        return;
+    }
     if (r->cls != TDA_C_OK) {
         struct error e;
         error_from_result(&e, r, t->who);
@@ -158,7 +102,7 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
     }
     struct catalogue *kept = conn_kept(c);
     if (kept && kept->changes == conn_changes(c)) {
-        kept->refs++;
+        catalogue_ref(kept);
         t->catalogue = kept;
         finish(t, NULL);
         return;

@@ -1,35 +1,17 @@
 /* The tools a work may use: its MCP connection and the catalogue of that server. [loop]
  *
- * The catalogue is kept with the connection: listed once, again when the server says that its tools changed. The model sees tools
- * by alias: SERVER__TOOL in the alphabet that every service takes, at most 64 long, the same in every turn; the core turns it back.
- * A name that is not in the catalogue is refused here, whoever asks. */
+ * The catalogue is kept with the connection: listed once, again when it is next wanted after the server said that its tools
+ * changed, however often it said so. A name that is not in the catalogue is refused here, whoever asks. */
 #ifndef AGENT_TOOLBOX_H
 #define AGENT_TOOLBOX_H
 
 #include "agent/agent.h"
-#include "agent/tool_names.h"
-
-struct tool {
-    char *name; /* the server's */
-    char *alias;
-    char *description;
-    char *schema; /* JSON */
-};
-
-struct catalogue {
-    uint32_t refs; /* its loop's */
-    uint64_t changes;
-    char *server;
-    struct tool *tools;
-    size_t n, cap;
-};
-
-void catalogue_unref(struct catalogue *c);
-const struct tool *catalogue_find(const struct catalogue *c, tda_str name_or_alias);
+#include "agent/catalogue.h"
 
 struct toolbox {
     struct work *work;
     void (*done)(struct toolbox *t, const struct error *e); /* once, later */
+    bool only_connect;                                      /* the tools are not needed: no catalogue */
 
     struct conn *conn;
     struct catalogue *catalogue;
@@ -41,13 +23,12 @@ struct toolbox {
     int64_t opened_ns;
 };
 
-/* `t` is the caller's, zeroed but for work and done. Needs a snapshot with an mcp_server_name (see toolbox_wanted). */
+/* `t` is the caller's, zeroed but for work, done and only_connect. Needs a snapshot with an mcp_server_name (see toolbox_wanted).
+ */
 bool toolbox_wanted(const struct work *w);
 void toolbox_open(struct toolbox *t);
 void toolbox_cancel(struct toolbox *t); /* done comes later with "cancelled", unless it came */
 void toolbox_fini(struct toolbox *t);
-/* Does the snapshot that serves the work let it be used? */
-bool tool_is_enabled(const struct work *w, const struct tool *tool);
 
 /* ---- one call of a tool ---- */
 
@@ -65,12 +46,14 @@ struct tool_call {
     struct error fault;
     const struct tda_part **parts;
     uint32_t n_parts, cap_parts;
+    const struct tda_part *structured; /* of `parts`: what the tool's output schema is about */
     size_t bytes, dropped;
     bool is_error;
     bool cancelled;
 };
 
-/* Checks name and required arguments, then asks the server. What comes beyond calls.max_tool_result is cut and said so. */
+/* Checks name and arguments, then asks the server. What comes beyond calls.max_tool_result is cut and said so; structured content
+ * that does not keep the tool's output schema becomes an error result that says where. */
 void tool_call_start(struct tool_call *c);
 void tool_call_cancel(struct tool_call *c);
 

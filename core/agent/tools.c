@@ -25,18 +25,32 @@ static void op_cancel(struct work *w) {
         toolbox_cancel(&op->box);
 }
 
+static void put_json(struct jw *w, const char *key, const char *json) {
+    if (json && json_check(tda_str_of(json), 0, NULL) == TDA_OK) jw_put_raw(w, key, tda_str_of(json));
+}
+
+static void write_tool(const struct tool *t, bool enabled, struct jw *w) {
+    jw_begin_object(w);
+    jw_put_z(w, "name", t->name);
+    jw_put_z(w, "alias", t->alias);
+    if (t->title) jw_put_z(w, "title", t->title);
+    jw_put_z(w, "description", t->description);
+    jw_put_bool(w, "enabled", enabled);
+    put_json(w, "schema", t->schema);
+    put_json(w, "output_schema", t->output_schema);
+    if (t->annotations) {
+        jw_open_object(w, "annotations");
+        jw_put_bool(w, "trusted", false);
+        put_json(w, "claims", t->annotations);
+        jw_end_object(w);
+    }
+    jw_end_object(w);
+}
+
 static void write_catalogue(const struct work *work, const struct catalogue *c, struct jw *w) {
     jw_put_z(w, "server", c->server);
     jw_open_array(w, "tools");
-    for (size_t i = 0; i < c->n; i++) {
-        jw_begin_object(w);
-        jw_put_z(w, "name", c->tools[i].name);
-        jw_put_z(w, "alias", c->tools[i].alias);
-        jw_put_z(w, "description", c->tools[i].description);
-        jw_put_bool(w, "enabled", tool_is_enabled(work, &c->tools[i]));
-        if (json_check(tda_str_of(c->tools[i].schema), 0, NULL) == TDA_OK) jw_put_raw(w, "schema", tda_str_of(c->tools[i].schema));
-        jw_end_object(w);
-    }
+    for (size_t i = 0; i < c->n; i++) write_tool(&c->tools[i], catalogue_enables(c, &c->tools[i], work->snapshot), w);
     jw_end_array(w);
 }
 

@@ -76,11 +76,13 @@ static const struct result_doc run[] = {
     {"stopped_by", "text", "the limit that ended the turn before the model did: step_limit, ...; else absent"},
     {"steps[]", "object", "step, tool, server, args, is_error: the tools that were called, in order"},
     END};
-static const struct result_doc tools[] = {
-    {"server", "text", "name of the MCP server"},
-    {"tools[]", "object", "name, alias (as models see it), description, schema (JSON Schema of the arguments)"},
-    META,
-    END};
+static const struct result_doc tools[] = {{"server", "text", "name of the MCP server"},
+                                          {"tools[]", "object",
+                                           "name, alias (as models see it), title, description, enabled, schema (JSON Schema of "
+                                           "the arguments), output_schema, annotations "
+                                           "{trusted: false, claims}: what the server says of it, and nothing here believes"},
+                                          META,
+                                          END};
 static const struct result_doc tool[] = {
     {"server, tool", "text", "what was called"},
     {"content[]", "object", "type text: {text}; json: {value}; others as the server sent them"},
@@ -221,6 +223,7 @@ const struct word_doc event_docs[] = {
     {"thinking", "text: a piece of what the model thinks"},
     {"tool_call", "id, tool, server, args: a tool is called"},
     {"tool_result", "id, tool, is_error, text, cut: what it gave, shortened for display when `cut`"},
+    {"progress", "id, tool, progress, total, text: how far a call is, as its server says"},
     {"usage", "usage, cost: tokens of one model call"},
     {"retry", "attempt, wait_ms, kind: a model call failed and is tried again"},
     {"warning", "text: something was left out or cut"},

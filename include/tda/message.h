@@ -16,7 +16,7 @@ enum tda_role { TDA_ROLE_SYSTEM = 1, TDA_ROLE_USER = 2, TDA_ROLE_ASSISTANT = 3 }
 enum tda_part_kind {
     TDA_PART_TEXT = 1,        /* text                                                                             */
     TDA_PART_IMAGE = 2,       /* mime, and data (base64 text) or url                                              */
-    TDA_PART_JSON = 3,        /* text = one JSON value                                                            */
+    TDA_PART_JSON = 3,        /* text = one JSON value; name "structuredContent": a tool's, as its outputSchema says */
     TDA_PART_TOOL_USE = 4,    /* id, name, text = arguments, one JSON object                                      */
     TDA_PART_TOOL_RESULT = 5, /* id, name, is_error, parts; stands in a USER message                              */
     TDA_PART_THINKING = 6     /* text, and usually opaque                                                         */

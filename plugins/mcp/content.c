@@ -1,7 +1,7 @@
 /* From MCP's words to the host's: items of lists, parts of tool results. */
 #include "mcp.h"
 
-static void emit_item(tda_call call, tda_str name, tda_str text, tda_str json) {
+static void emit_item(tda_call call, tda_str name, tda_str text, tda_str json, tda_str whole) {
     struct tda_event event;
     memset(&event, 0, sizeof event);
     event.size = sizeof event;
@@ -9,6 +9,7 @@ static void emit_item(tda_call call, tda_str name, tda_str text, tda_str json) {
     event.name = name;
     event.text = text;
     event.json = json;
+    event.whole = whole;
     mcp_host->emit(call, &event);
 }
 
@@ -27,9 +28,9 @@ int content_items(tda_call call, uint32_t op, tda_json result) {
         if (!name.n) continue; /* one item without a name does not spoil the rest */
         if (op == TDA_AOP_LIST_TOOLS)
             emit_item(call, name, text_or(v, "description", "title"),
-                      mcp_json->type(schema) == TDA_JSON_OBJECT ? mcp_json->raw(schema) : (tda_str){NULL, 0});
+                      mcp_json->type(schema) == TDA_JSON_OBJECT ? mcp_json->raw(schema) : (tda_str){NULL, 0}, mcp_json->raw(v));
         else
-            emit_item(call, name, text_or(v, "description", "name"), mcp_json->raw(v));
+            emit_item(call, name, text_or(v, "description", "name"), mcp_json->raw(v), (tda_str){NULL, 0});
     }
     return 1;
 }
@@ -85,6 +86,7 @@ int content_tool_result(tda_call call, tda_json result) {
     }
     if (has_structured) {
         struct tda_part part = new_part(TDA_PART_JSON);
+        part.name = TDA_STR("structuredContent");
         part.text = mcp_json->raw(structured);
         emit_part(call, &part);
     }

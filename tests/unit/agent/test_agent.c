@@ -42,7 +42,7 @@ Test(agent, what_no_retry_can_mend_is_never_tried_again) {
 
 static const char *alias(const char *server, const char *name) {
     static char out[TOOL_ALIAS_MAX + 1];
-    tool_alias(tda_str_of(server), tda_str_of(name), out);
+    tool_alias(tda_str_of(server), tda_str_of(name), 0, out);
     return out;
 }
 
