@@ -83,13 +83,19 @@ struct work {
     struct work *outer; /* of a copy: the work that is asked, and heard of; else NULL */
 };
 
-void agent_chat(struct work *w);       /* chat.complete */
-void agent_run(struct work *w);        /* agent.run: model and tools until it stops; in a session, when params name one */
-void agent_tools_list(struct work *w); /* tools.list */
-void agent_tools_call(struct work *w); /* tools.call */
-void agent_configure(struct work *w);  /* configure */
-void agent_models(struct work *w);     /* models.list */
-void agent_cancel(struct work *w);     /* harmless after done */
+void agent_chat(struct work *w);         /* chat.complete */
+void agent_run(struct work *w);          /* agent.run: model and tools until it stops; in a session, when params name one */
+void agent_tools_list(struct work *w);   /* tools.list */
+void agent_tools_call(struct work *w);   /* tools.call */
+void agent_prompts_list(struct work *w); /* prompts.list */
+void agent_prompts_get(struct work *w);
+void agent_completions_get(struct work *w);
+void agent_resources_list(struct work *w);
+void agent_resources_templates(struct work *w);
+void agent_resources_read(struct work *w);
+void agent_configure(struct work *w); /* configure */
+void agent_models(struct work *w);    /* models.list */
+void agent_cancel(struct work *w);    /* harmless after done */
 
 /* An error from how a call ended, for the one who asked. `who`: "provider OpenAI", "MCP server sales". */
 tda_status error_from_result(struct error *e, const struct tda_result *result, const char *who);

@@ -22,6 +22,7 @@
 #define STORE "sessions_off store_busy store_full store_failed store_timeout store_damaged too_large"
 #define SESSION "unknown_profile two_profiles session_not_found session_read_only session_busy session_full quota_exceeded"
 #define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children too_many_connections"
+#define SERVER "not_offered upstream_refused upstream_failed timeout too_large protocol rate_limited " TOOLS
 
 static const struct result_doc ping[] = {{"pong", "boolean", "true"}, END};
 static const struct result_doc info[] = {
@@ -89,6 +90,38 @@ static const struct result_doc tool[] = {
     {"is_error", "boolean", "the tool reports an error; content says which"},
     META,
     END};
+#define CURSOR                                                                                                                     \
+    { "cursor", "text", "give it to the next call for what follows; absent at the end" }
+static const struct result_doc prompts[] = {
+    {"server", "text", "name of the MCP server"},
+    {"prompts[]", "object", "name, title, description, arguments [{name, description, required}], enabled"},
+    CURSOR,
+    META,
+    END};
+static const struct result_doc prompt[] = {{"server, prompt", "text", "whose, and which"},
+                                           {"description", "text", "the server's; may be absent"},
+                                           {"messages[]", "object", "role, content: as the server gives them"},
+                                           META,
+                                           END};
+static const struct result_doc completion[] = {{"server", "text", "name of the MCP server"},
+                                               {"values[]", "text", "what it proposes"},
+                                               {"total", "number", "how many there are, where the server says so"},
+                                               {"has_more", "boolean", "there are more than these"},
+                                               META,
+                                               END};
+static const struct result_doc resources[] = {{"server", "text", "name of the MCP server"},
+                                              {"resources[]", "object", "uri, name, title, description, mime, size"},
+                                              CURSOR,
+                                              META,
+                                              END};
+static const struct result_doc templates[] = {
+    {"server", "text", "name of the MCP server"},
+    {"templates[]", "object", "template (a uri with {places}), name, title, description, mime"},
+    CURSOR,
+    META,
+    END};
+static const struct result_doc contents[] = {
+    {"server", "text", "name of the MCP server"}, {"contents[]", "object", "uri, mime, and text or data (base64)"}, META, END};
 static const struct result_doc submitted[] = {{"task", "text", "its id"}, {"state", "text", "pending"}, END};
 static const struct result_doc polled[] = {
     {"task, method", "text", "what it is"},
@@ -180,6 +213,12 @@ static const struct method_doc docs[] = {
      " " UPSTREAM},
     {"tools.list", true, tools, "not_configured timeout " TOOLS},
     {"tools.call", false, tool, "not_configured unknown_tool tool_disabled missing_argument invalid_arguments timeout " TOOLS},
+    {"prompts.list", true, prompts, "not_configured invalid_param " SERVER},
+    {"prompts.get", true, prompt, "not_configured prompt_disabled " SERVER},
+    {"completions.get", true, completion, "not_configured invalid_param prompt_disabled " SERVER},
+    {"resources.list", true, resources, "not_configured invalid_param " SERVER},
+    {"resources.templates", true, templates, "not_configured invalid_param " SERVER},
+    {"resources.read", true, contents, "not_configured not_found " SERVER},
     {"task.submit", false, submitted, "invalid_param not_configured too_many_tasks"},
     {"task.poll", true, polled, "invalid_param not_found denied task_lost"},
     {"task.cancel", false, cancelled, "not_found denied task_lost already_finished"},
@@ -313,6 +352,8 @@ const struct word_doc error_docs[] = {
     {"unknown_tool", "the server has no such tool"},
     {"missing_argument", "an argument that the tool requires is missing"},
     {"invalid_arguments", "the arguments are no JSON object"},
+    {"not_offered", "the MCP server has no such feature"},
+    {"prompt_disabled", "the prompt is not enabled in this profile or context"},
     {"tool_disabled", "the tool is not enabled in this profile or context"},
     /* profiles and sessions */
     {"unknown_profile", "there is no such profile"},
@@ -345,7 +386,7 @@ const struct word_doc error_docs[] = {
     {"damaged", "the shared context's file is damaged"},
     {"later_version", "a later version wrote it"},
     /* tasks */
-    {"not_found", "there is no such task, or its result is not kept any more"},
+    {"not_found", "there is no such task, or its result is not kept any more; or no such resource"},
     {"denied", "it is another user's"},
     {"task_lost", "it belongs to an earlier run of the daemon, and ended with it"},
     {"already_finished", "it has ended"},

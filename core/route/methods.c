@@ -97,6 +97,31 @@ static const struct param call_params[] = {
     {"session", PARAM_TEXT, false, "of a session, where the server keeps sessions apart"},
     {NULL, 0, false, NULL},
 };
+#define PAGE                                                                                                                       \
+    {"limit", PARAM_NUMBER, false, "at most this many (default 200, at most 1000)"}, {                                             \
+        "cursor", PARAM_TEXT, false, "as the former reply gave it: what comes next"                                                \
+    }
+static const struct param page_params[] = {PROFILE, PAGE, {NULL, 0, false, NULL}};
+static const struct param prompt_params[] = {
+    PROFILE,
+    {"name", PARAM_TEXT, true, "the prompt, as prompts.list shows it"},
+    {"arguments", PARAM_OBJECT, false, "its arguments, texts"},
+    {NULL, 0, false, NULL},
+};
+static const struct param completion_params[] = {
+    PROFILE,
+    {"prompt", PARAM_TEXT, false, "a prompt's name; or template"},
+    {"template", PARAM_TEXT, false, "a resource template, as resources.templates shows it"},
+    {"argument", PARAM_TEXT, true, "name of the argument that is being written"},
+    {"value", PARAM_TEXT, true, "its beginning"},
+    {"context", PARAM_OBJECT, false, "arguments that have their value already: {name: text}"},
+    {NULL, 0, false, NULL},
+};
+static const struct param uri_params[] = {
+    PROFILE,
+    {"uri", PARAM_TEXT, true, "the resource, as resources.list shows it or a template makes it"},
+    {NULL, 0, false, NULL},
+};
 static const struct param create_params[] = {
     {"title", PARAM_TEXT, false, "one line; without it the first question gives it"},
     {"follow", PARAM_BOOL, false,
@@ -180,6 +205,14 @@ static const struct method methods[] = {
     {"tools.call", "Call a tool of the context's MCP server.", METHOD_PROFILE, call_params, NULL, agent_tools_call},
     {"tools.enable", "Say which tools and prompts of its MCP server the context may use; a change of server enables all.", 0,
      enable_params, tools_enable, NULL},
+    {"prompts.list", "The prompts of the context's MCP server.", METHOD_PROFILE, page_params, NULL, agent_prompts_list},
+    {"prompts.get", "A prompt with its arguments filled in.", METHOD_PROFILE, prompt_params, NULL, agent_prompts_get},
+    {"completions.get", "What the server proposes for an argument of a prompt or of a resource template.", METHOD_PROFILE,
+     completion_params, NULL, agent_completions_get},
+    {"resources.list", "The resources of the context's MCP server.", METHOD_PROFILE, page_params, NULL, agent_resources_list},
+    {"resources.templates", "Its resource templates: uris with places to fill in.", METHOD_PROFILE, page_params, NULL,
+     agent_resources_templates},
+    {"resources.read", "What a resource holds.", METHOD_PROFILE, uri_params, NULL, agent_resources_read},
     {"profile.list", "The user's profiles and the operator's, as @TAG finds them. Touches nothing.", METHOD_NEW_USER, none,
      profile_list, NULL},
     {"profile.put", "Make or replace a private profile. Nothing is asked of provider and server before it is used.",
@@ -218,10 +251,6 @@ static const struct method methods[] = {
 #define LATER(name)                                                                                                                \
     { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
     LATER("config.reload"),
-    LATER("prompts.list"),
-    LATER("prompts.get"),
-    LATER("resources.list"),
-    LATER("resources.read"),
 #undef LATER
 };
 

@@ -132,5 +132,90 @@ class Tools(Catalogue):
         self.assertEqual(len(self.received("tools/list")), before + 1)
 
 
+class PromptsAndResources(Catalogue):
+    def test_lists_come_in_pages(self):
+        for method, member, key, first in (("prompts.list", "prompts", "name", "prompt00"), ("resources.list", "resources", "uri", "mem://00")):
+            whole = self.c.call(method, user="full")
+            self.assertEqual((len(whole[member]), "cursor" in whole), (25, False))
+            seen, cursor = [], {}
+            while True:
+                page = self.c.call(method, user="full", limit=10, **cursor)
+                seen += page[member]
+                if "cursor" not in page:
+                    break
+                cursor = {"cursor": page["cursor"]}
+            self.assertEqual(seen, whole[member])
+            self.assertEqual((seen[0][key], page["server"], page["meta"]["mcp_server"]), (first, "full", "full"))
+            for wrong in ({"limit": 0}, {"limit": 1001}, {"limit": 1.5}, {"cursor": "x"}, {"cursor": "99999999999"}):
+                self.assertEqual(self.c.error(method, user="full", **wrong).kind, "invalid_param", wrong)
+
+    def test_a_prompt(self):
+        got = self.c.call("prompts.get", user="full", name="prompt03", arguments={"topic": "owls"})
+        self.assertEqual((got["prompt"], got["description"], got["messages"]),
+                         ("prompt03", "Asks.", [{"role": "user", "content": {"type": "text", "text": "about owls"}}]))
+        self.assertEqual(self.received("prompts/get")[-1], {"name": "prompt03", "arguments": {"topic": "owls"}})
+        e = self.c.error("prompts.get", user="full", name="prompt03")
+        self.assertEqual(e.kind, "upstream_refused", "the server wants its argument")
+        self.assertIn("MCP server full", e.message)
+
+    def test_a_disabled_prompt_is_refused_whoever_asks(self):
+        self.c.call("tools.enable", user="full", prompts=["prompt01"])
+        try:
+            self.assertEqual([p["name"] for p in self.c.call("prompts.list", user="full")["prompts"] if p["enabled"]], ["prompt01"])
+            self.c.call("prompts.get", user="full", name="prompt01", arguments={"topic": "x"})
+            before = len(self.received("prompts/get")), len(self.received("completion/complete"))
+            self.assertEqual(self.c.error("prompts.get", user="full", name="prompt02", arguments={"topic": "x"}).kind, "prompt_disabled")
+            self.assertEqual(self.c.error("completions.get", user="full", prompt="prompt02", argument="topic", value="x").kind, "prompt_disabled")
+            self.assertEqual((len(self.received("prompts/get")), len(self.received("completion/complete"))), before)
+        finally:
+            self.c.call("tools.enable", user="full", prompts=None)
+
+    def test_a_profiles_prompts(self):
+        self.c.call("profile.put", user="full", tag="ONE", prompts=["prompt05"])
+        self.assertEqual(self.c.error("prompts.get", user="full", profile="ONE", name="prompt02").kind, "prompt_disabled")
+        self.c.call("prompts.get", user="full", profile="ONE", name="prompt05", arguments={"topic": "x"})
+        self.c.call("prompts.get", user="full", name="prompt02", arguments={"topic": "x"})
+
+    def test_completions(self):
+        got = self.c.call("completions.get", user="full", prompt="prompt01", argument="topic", value="ow", context={"other": "a"})
+        self.assertEqual((got["values"], got["total"], got["has_more"]), (["ow-x", "ow-y"], 7, True))
+        self.assertEqual(self.received("completion/complete")[-1],
+                         {"ref": {"type": "ref/prompt", "name": "prompt01"}, "argument": {"name": "topic", "value": "ow"}, "context": {"arguments": {"other": "a"}}})
+        self.c.call("completions.get", user="full", template="mem://{n}", argument="n", value="1")
+        self.assertEqual(self.received("completion/complete")[-1]["ref"], {"type": "ref/resource", "uri": "mem://{n}"})
+        for wrong in ({}, {"prompt": "a", "template": "b"}):
+            self.assertEqual(self.c.error("completions.get", user="full", argument="n", value="", **wrong).kind, "invalid_param")
+
+    def test_resources(self):
+        self.assertEqual(self.c.call("resources.list", user="full")["resources"][0], {"uri": "mem://00", "name": "r0", "mime": "text/plain", "size": 3})
+        self.assertEqual(self.c.call("resources.read", user="full", uri="mem://00")["contents"],
+                         [{"uri": "mem://00", "mime": "text/plain", "text": "abc"}, {"uri": "mem://00", "data": "AAEC"}])
+        self.assertEqual(self.received("resources/read")[-1], {"uri": "mem://00"})
+        e = self.c.error("resources.read", user="full", uri="mem://big")
+        self.assertEqual(e.kind, "too_large")
+        self.assertIn("calls.max_tool_result", e.message)
+
+    def test_results_are_what_the_reference_says(self):
+        methods = {m["name"]: m for m in self.c.call("host.methods")["methods"]}
+        for method, params in (("tools.list", {}), ("tools.call", {"name": "dotted_name"}), ("prompts.list", {"limit": 1}), ("resources.list", {"limit": 1}),
+                               ("prompts.get", {"name": "prompt01", "arguments": {"topic": "x"}}), ("resources.read", {"uri": "mem://00"}),
+                               ("completions.get", {"prompt": "prompt01", "argument": "topic", "value": ""})):
+            told = {w.split("[")[0] for r in methods[method]["results"] for w in r["name"].split(", ")}
+            self.assertLessEqual(set(self.c.call(method, user="full", **params)), told, method)
+
+    def test_what_a_server_does_not_offer_is_said_and_not_asked(self):
+        for method, params, words in (("prompts.list", {}, "no prompts"), ("prompts.get", {"name": "x"}, "no prompts"), ("resources.list", {}, "no resources"),
+                                      ("resources.templates", {}, "no resources"), ("resources.read", {"uri": "x"}, "no resources"),
+                                      ("completions.get", {"prompt": "x", "argument": "a", "value": ""}, "no completions")):
+            for user in ("bare", "none"):
+                e = self.c.error(method, user=user, **params)
+                self.assertEqual(e.kind, "not_offered", method)
+                self.assertIn(f"MCP server {user} offers {words}", e.message)
+        self.assertEqual([m for m in ("prompts/list", "prompts/get", "resources/read", "completion/complete") if self.received(m, "bare")], [])
+        self.assertEqual(self.c.call("tools.list", user="none")["tools"], [])
+        self.c.call("configure", user="no_server", provider="offline", model="offline-1")
+        self.assertEqual(self.c.error("prompts.list", user="no_server").kind, "no_mcp_server")
+
+
 if __name__ == "__main__":
     unittest.main()

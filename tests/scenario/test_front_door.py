@@ -53,7 +53,7 @@ class Messages(unittest.TestCase):
 
     def test_methods_to_come_say_so_by_name(self):
         listed = {m["name"] for m in self.d.client.call("host.methods")["methods"]}
-        for method in ("config.reload", "prompts.get", "resources.read"):
+        for method in ("config.reload",):
             e = self.d.client.error(method)
             self.assertIn(e.kind, ("not_available", "not_available_yet"), method)
             self.assertIn(method, e.message)

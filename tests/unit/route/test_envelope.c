@@ -115,8 +115,8 @@ Test(methods, what_is_not_available_is_not_listed) {
     jw_begin_object(&w);
     methods_write(&w);
     jw_end_object(&w);
-    cr_assert(method_find(TDA_STR("resources.read")) != NULL);
-    cr_assert_not(str_has(buf_str(&out), TDA_STR("resources.read")));
+    cr_assert(method_find(TDA_STR("config.reload")) != NULL);
+    cr_assert_not(str_has(buf_str(&out), TDA_STR("config.reload")));
     cr_assert(str_has(buf_str(&out), TDA_STR("\"agent.run\"")));
     buf_fini(&out);
 }
