@@ -217,7 +217,7 @@ static const struct method_doc docs[] = {
     {"prompts.get", true, prompt, "not_configured prompt_disabled " SERVER},
     {"completions.get", true, completion, "not_configured invalid_param prompt_disabled " SERVER},
     {"resources.list", true, resources, "not_configured invalid_param " SERVER},
-    {"resources.templates", true, templates, "not_configured invalid_param " SERVER},
+    {"resources.templates", false, templates, "not_configured invalid_param " SERVER},
     {"resources.read", true, contents, "not_configured not_found " SERVER},
     {"task.submit", false, submitted, "invalid_param not_configured too_many_tasks"},
     {"task.poll", true, polled, "invalid_param not_found denied task_lost"},
