@@ -16,10 +16,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "host.h"
 #include "loop/flow.h"
 #include "plugin/calls.h"
-#include "route/route.h"
-#include "server/server.h"
 #include "session/open.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78, LOOPS_AUTO_MAX = 4, FLAGS_MAX = 64 };
@@ -48,7 +47,7 @@ static const char usage_text[] =
     "  tdad --config configs/demo.yaml --set log.level=debug\n"
     "  TDA_CONFIGURATION_PERSISTENCE=false tdad --set listen=ipc:///tmp/tda.sock\n"
     "\n"
-    "signals: TERM and INT end it after the requests in flight have been answered.\n";
+    "signals: TERM and INT end it after the requests in flight have been answered; HUP reads the configuration again.\n";
 
 struct options {
     const char *config;
@@ -56,24 +55,6 @@ struct options {
     size_t n_flags;
     bool check, explain, explain_json;
     const char *reference;
-};
-
-struct host {
-    char context_file[512]; /* empty: not kept */
-    uint64_t saved_epoch;
-    char kept_aside[560]; /* where a damaged context file went; empty: there was none */
-    struct sessions *sessions;
-    struct limits *limits;
-    struct config *config;
-    struct plugins *plugins;
-    struct contexts *contexts;
-    struct agent agent;
-    struct jobs *jobs;
-    struct launcher *launcher;
-    struct loop **loops;
-    unsigned n_loops, n_started;
-    struct router *router;
-    struct server *server;
 };
 
 /* ---- command line ---- */
@@ -228,7 +209,7 @@ static void post_to_loop(void *arg, unsigned loop, void (*fn)(void *), void *fn_
 static tda_status job_cleanup(void *arg, char *note, size_t note_size) {
     struct host *h = arg;
     uint64_t removed = 0;
-    tda_status s = contexts_sweep(h->contexts, h->config->cleanup_max_age, &removed);
+    tda_status s = contexts_sweep(h->contexts, config_now(h->config)->cleanup_max_age, &removed);
     snprintf(note, note_size, "%llu contexts removed, %llu kept", (unsigned long long)removed,
              (unsigned long long)contexts_count(h->contexts));
     if (removed) log_info("idle contexts removed", LOG_INT("count", (int64_t)removed));
@@ -264,7 +245,7 @@ static tda_status job_save(void *arg, char *note, size_t note_size) {
 
 static tda_status job_retention(void *arg, char *note, size_t note_size) {
     struct host *h = arg;
-    return sessions_retain(h->sessions, h->config, note, note_size);
+    return sessions_retain(h->sessions, config_now(h->config), note, note_size);
 }
 
 static void count_tokens(void *arg, tda_str user, uint64_t tokens) {
@@ -317,7 +298,13 @@ static tda_status start_jobs(struct host *h) {
                                  .enabled = h->config->retention_enabled,
                                  .run = job_retention,
                                  .arg = h};
+    struct job_spec reload = {.name = "config_reload",
+                              .help = "reads the configuration again, as SIGHUP and config.reload ask for",
+                              .enabled = false,
+                              .run = host_reload,
+                              .arg = h};
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
+    if (!s) s = jobs_add(h->jobs, &reload);
     if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);
     if (!s && h->sessions) s = jobs_add(h->jobs, &retention);
@@ -402,15 +389,14 @@ static tda_status load_profiles(struct host *h, struct error *e) {
     return s;
 }
 
-/* Whether the profiles fit the plugins is known only by making them; here for nobody. */
-static tda_status check_profiles(const struct host *h, struct buf *report) {
-    struct contexts_options o = {.persistence = h->config->contexts_persistence, .max_users = 1, .n_loops = 1};
+tda_status host_check_profiles(const struct config *c, struct plugins *plugins, struct buf *report) {
+    struct contexts_options o = {.persistence = c->contexts_persistence, .max_users = 1, .n_loops = 1};
     struct contexts *cs;
     struct agent agent;
-    tda_status s = h->config->n_profiles ? contexts_new(&o, &cs) : TDA_OK;
-    if (s || !h->config->n_profiles) return s;
-    agent_init(&agent, h->config, h->plugins, cs);
-    s = profiles_load(&agent, report);
+    tda_status s = c->n_profiles ? contexts_new(&o, &cs) : TDA_OK;
+    if (s || !c->n_profiles) return s;
+    s = agent_init(&agent, c, plugins, cs);
+    if (!s) s = profiles_load(&agent, report);
     agent_fini(&agent);
     contexts_free(cs);
     return s;
@@ -432,7 +418,8 @@ static tda_status host_start(struct host *h, struct error *e) {
                                   .swept = on_swept};
     s = contexts_new(&co, &h->contexts);
     if (s) return fail(e, s, "cannot make the contexts");
-    agent_init(&h->agent, h->config, h->plugins, h->contexts);
+    s = agent_init(&h->agent, h->config, h->plugins, h->contexts);
+    if (s) return fail(e, s, "cannot make the agent");
     s = load_profiles(h, e);
     if (!s) s = load_context(h, e); /* its default may be one of the operator's */
     if (!s) s = start_sessions(h, e);
@@ -450,6 +437,7 @@ static tda_status host_start(struct host *h, struct error *e) {
                                 .reply = send_reply,
                                 .write_stats = write_server_stats,
                                 .write_info = write_server_info,
+                                .write_reload = host_write_reload,
                                 .write_arg = h};
     s = router_new(&ro, &h->router);
     if (!s) s = start_jobs(h);
@@ -501,7 +489,8 @@ static void host_stop(struct host *h) {
     jobs_free(h->jobs);
     sessions_free(h->sessions); /* with what it still has to write */
     limits_free(h->limits);
-    if (h->contexts) agent_fini(&h->agent);
+    agent_fini(&h->agent);
+    host_free_reloads(h);
     plugins_free(h->plugins);
     config_free(h->config);
 }
@@ -517,12 +506,14 @@ static void say_ready(const struct host *h) {
     log_info("ready", LOG_Z("version", TDA_VERSION), LOG_Z("mode", mode), LOG_INT("loops", h->n_loops));
 }
 
-static int wait_for_signal(const sigset_t *set) {
+static void reload_ended(void *arg UNUSED, tda_status status UNUSED, const char *note UNUSED) {} /* it is in the log */
+
+static int wait_for_signal(const struct host *h, const sigset_t *set) {
     for (;;) {
         int sig = 0;
         if (sigwait(set, &sig)) continue;
         if (sig == SIGHUP) {
-            log_warn("SIGHUP: reload is not available yet; restart to read the configuration again");
+            jobs_run_now(h->jobs, TDA_STR("config_reload"), reload_ended, NULL, NULL);
             continue;
         }
         return sig;
@@ -538,7 +529,7 @@ static int run(struct host *h, const sigset_t *signals) {
         return 1;
     }
     say_ready(h);
-    int sig = wait_for_signal(signals);
+    int sig = wait_for_signal(h, signals);
     log_info("stopping", LOG_Z("signal", sig == SIGINT ? "INT" : "TERM"));
     host_stop(h);
     log_info("stopped");
@@ -583,8 +574,8 @@ int main(int argc, char **argv) {
     if (hash_init()) return usage_error("no source of random numbers", NULL);
     buf_init(&report, 1 << 20);
     buf_init(&notes, 1 << 20);
-    struct config_source source = {.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
-    if (config_load(&source, &h.config, &report, &notes)) {
+    h.source = (struct config_source){.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
+    if (config_load(&h.source, &h.config, &report, &notes)) {
         buf_fini(&notes);
         return report_config(&h, &report, &o);
     }
@@ -592,7 +583,8 @@ int main(int argc, char **argv) {
     log_setup(quiet ? LOG_LEVEL_WARN : (enum log_level)(h.config->log_level + 1), h.config->log_format == 1, 2);
     if (notes.n) fprintf(stderr, "%.*s", STR_FMT(buf_str(&notes)));
     buf_fini(&notes);
-    if (plugins_new(h.config, environ, &h.plugins, &report) || check_profiles(&h, &report)) return report_config(&h, &report, &o);
+    if (plugins_new(h.config, environ, &h.plugins, &report) || host_check_profiles(h.config, h.plugins, &report))
+        return report_config(&h, &report, &o);
     buf_fini(&report);
     return quiet ? print_config(&o, &h) : run(&h, &signals);
 }

@@ -5,13 +5,24 @@
 
 #include "base/clock.h"
 
-void agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs) {
-    *a = (struct agent){.config = c, .plugins = ps, .contexts = cs};
-    pthread_mutex_init(&a->lock, NULL);
+tda_status agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs) {
+    struct configuring_users *users = calloc(1, sizeof *users);
+    if (!users) return TDA_E_NOMEM;
+    pthread_mutex_init(&users->lock, NULL);
+    *a = (struct agent){.config = c, .plugins = ps, .contexts = cs, .configuring = users};
+    return TDA_OK;
+}
+
+void agent_init_next(struct agent *a, const struct agent *before, const struct config *c) {
+    *a = *before;
+    a->config = c;
 }
 
 void agent_fini(struct agent *a) {
-    pthread_mutex_destroy(&a->lock);
+    if (!a->configuring) return;
+    pthread_mutex_destroy(&a->configuring->lock);
+    free(a->configuring);
+    a->configuring = NULL;
 }
 
 void agent_cancel(struct work *w) {

@@ -20,14 +20,21 @@ struct agent {
     const struct config *config;
     struct plugins *plugins;
     struct contexts *contexts;
-    struct sessions *sessions;       /* NULL: nothing is kept */
-    struct limits *limits;           /* NULL: nobody is limited */
-    pthread_mutex_t lock;            /* of `configuring` */
-    struct configuring *configuring; /* users with a configure under way */
+    struct sessions *sessions; /* NULL: nothing is kept */
+    struct limits *limits;     /* NULL: nobody is limited */
+    struct configuring_users *configuring;
 };
 
-void agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs);
-void agent_fini(struct agent *a);
+/* Users with a configure under way: one list for all agents that reloads make. */
+struct configuring_users {
+    pthread_mutex_t lock;
+    struct configuring *first;
+};
+
+tda_status agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs);
+/* The same host under another configuration; `a` is to live as long as `before`. */
+void agent_init_next(struct agent *a, const struct agent *before, const struct config *c);
+void agent_fini(struct agent *a); /* of the first */
 
 struct call_usage {
     struct call_usage *next;

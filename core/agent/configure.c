@@ -34,28 +34,28 @@ struct configure {
 /* ---- one at a time ---- */
 
 static bool enter(struct configure *c, const char *user) {
-    struct agent *a = c->work->agent;
+    struct configuring_users *users = c->work->agent->configuring;
     bool taken = false;
-    pthread_mutex_lock(&a->lock);
-    for (struct configuring *i = a->configuring; i; i = i->next) taken = taken || strcmp(i->user, user) == 0;
+    pthread_mutex_lock(&users->lock);
+    for (struct configuring *i = users->first; i; i = i->next) taken = taken || strcmp(i->user, user) == 0;
     if (!taken) {
-        c->entry = (struct configuring){.next = a->configuring, .user = user};
-        a->configuring = &c->entry;
+        c->entry = (struct configuring){.next = users->first, .user = user};
+        users->first = &c->entry;
     }
-    pthread_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&users->lock);
     return c->entered = !taken;
 }
 
 static void leave(struct configure *c) {
-    struct agent *a = c->work->agent;
+    struct configuring_users *users = c->work->agent->configuring;
     if (!c->entered) return;
-    pthread_mutex_lock(&a->lock);
-    for (struct configuring **i = &a->configuring; *i; i = &(*i)->next)
+    pthread_mutex_lock(&users->lock);
+    for (struct configuring **i = &users->first; *i; i = &(*i)->next)
         if (*i == &c->entry) {
             *i = c->entry.next;
             break;
         }
-    pthread_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&users->lock);
 }
 
 static void finish(struct configure *c, const struct error *e) {

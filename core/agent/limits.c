@@ -92,7 +92,7 @@ static tda_status no_room(struct error *e) {
 }
 
 static tda_status check_tokens(const struct limits *l, const struct user_account *u, struct error *e) {
-    uint64_t most = (uint64_t)l->config->limits_user_tokens;
+    uint64_t most = (uint64_t)config_now(l->config)->limits_user_tokens;
     int64_t now_ms = clock_wall_ms(), today = now_ms / DAY_MS;
     if (!most || u->day != today || u->tokens < most) return TDA_OK;
     error_set(e, TDA_E_LIMIT, "quota_exceeded", "this user has used %llu tokens today; %llu a day are allowed",
@@ -103,7 +103,7 @@ static tda_status check_tokens(const struct limits *l, const struct user_account
 }
 
 static tda_status take_request(const struct limits *l, struct user_account *u, struct error *e) {
-    int64_t rate = l->config->limits_user_rate, now = clock_now_ns();
+    int64_t rate = config_now(l->config)->limits_user_rate, now = clock_now_ns();
     if (!rate) return TDA_OK;
     int64_t interval = 60LL * NS_PER_S / rate, ahead = u->next_ns > now ? u->next_ns - now : 0;
     int64_t wait = ahead - (60LL * NS_PER_S - interval);
@@ -118,7 +118,7 @@ static tda_status take_request(const struct limits *l, struct user_account *u, s
 }
 
 tda_status limits_begin(struct limits *l, tda_str user, struct error *e) {
-    if (!l->config->limits_user_rate && !l->config->limits_user_tokens) return TDA_OK;
+    if (!config_now(l->config)->limits_user_rate && !config_now(l->config)->limits_user_tokens) return TDA_OK;
     pthread_mutex_lock(&l->lock);
     struct user_account *u = account_locked(l, user);
     tda_status s = u ? check_tokens(l, u, e) : no_room(e);
@@ -128,7 +128,7 @@ tda_status limits_begin(struct limits *l, tda_str user, struct error *e) {
 }
 
 void limits_tokens(struct limits *l, tda_str user, int64_t day, uint64_t tokens) {
-    if (!l->config->limits_user_tokens || !tokens) return;
+    if (!config_now(l->config)->limits_user_tokens || !tokens) return;
     pthread_mutex_lock(&l->lock);
     struct user_account *u = account_locked(l, user);
     if (u && u->day != day) {
@@ -140,7 +140,7 @@ void limits_tokens(struct limits *l, tda_str user, int64_t day, uint64_t tokens)
 }
 
 tda_status limits_task_begin(struct limits *l, tda_str user, struct error *e) {
-    uint64_t most = (uint64_t)l->config->limits_user_tasks;
+    uint64_t most = (uint64_t)config_now(l->config)->limits_user_tasks;
     pthread_mutex_lock(&l->lock);
     struct user_account *u = account_locked(l, user);
     tda_status s = u ? TDA_OK : no_room(e);

@@ -20,6 +20,10 @@ void log_setup(enum log_level level, bool json, int fd) {
     atomic_store(&current_fd, fd);
 }
 
+void log_set_level(enum log_level level) {
+    atomic_store(&current_level, (int)level);
+}
+
 bool log_enabled(enum log_level level) {
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }

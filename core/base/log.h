@@ -21,6 +21,7 @@ struct log_field {
 #define LOG_Z(k, v) ((struct log_field){.key = (k), .text = tda_str_of(v)})
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (v), .is_number = true})
 
+void log_set_level(enum log_level level);                /* [any] */
 void log_setup(enum log_level level, bool json, int fd); /* before any thread, or on reload */
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *message, const struct log_field *fields);

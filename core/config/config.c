@@ -307,8 +307,18 @@ tda_status config_load(const struct config_source *source, struct config **ret_c
         config_free(c);
         return TDA_E_INVALID;
     }
+    if (servers_digest(c)) {
+        report_nomem(&l);
+        config_free(c);
+        return TDA_E_NOMEM;
+    }
+    atomic_init(&c->now, c);
     *ret_config = c;
     return TDA_OK;
+}
+
+void config_publish(struct config *first, const struct config *next) {
+    atomic_store_explicit(&first->now, next, memory_order_release);
 }
 
 void config_free(struct config *c) {

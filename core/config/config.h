@@ -6,6 +6,8 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 
 struct config_kv {
@@ -44,6 +46,7 @@ struct config_server {
     bool stateful;      /* or each session of a user, when the server is not to mix them up */
     int64_t idle_close; /* 0: mcp.idle_close; see config_server_idle_close */
     char *where;
+    unsigned char digest[32]; /* of all that is said of it: the same after a reload? */
 };
 
 /* profiles.TAG: a profile for everybody. `settings` by the names that configure takes: provider, model, base_url, aws_region,
@@ -100,6 +103,8 @@ struct config {
     struct config_model *models; /* of models and prices */
     size_t n_models;
     struct config_shown *shown; /* where each setting came from, for --explain */
+    /* Of the one that the daemon began with: what counts now (config_now). Itself until the first reload. */
+    _Atomic(const struct config *) now;
 };
 
 /* Where settings come from. `path` NULL: no file. `env` like environ; `flags`: "a.b=value" each (tdad --set). */
@@ -114,6 +119,18 @@ struct config_source {
  * is no error (an old variable name accepted). Both are text for people. */
 tda_status config_load(const struct config_source *source, struct config **ret_config, struct buf *report, struct buf *notes);
 void config_free(struct config *c);
+
+/* Reloading. The parts of the host keep the configuration they were started with and read through config_now, so each reading sees
+ * one configuration whole; a request keeps the one it began with. What was replaced stays until the end: calls, connections and
+ * registries point into it. [any] */
+static inline const struct config *config_now(const struct config *first) {
+    return atomic_load_explicit(&first->now, memory_order_acquire);
+}
+void config_publish(struct config *first, const struct config *next);
+/* Each setting that has another value, secrets included, by path. `fixed`: it is read at the start only. NOMEM: fn was not called.
+ */
+typedef void (*config_changed_fn)(void *arg, const char *path, bool fixed);
+tda_status config_diff(const struct config *before, const struct config *after, config_changed_fn fn, void *arg);
 
 const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
 const struct config_server *config_server_find(const struct config *c, tda_str name);

@@ -41,6 +41,9 @@ void read_model(struct loading *l, const struct ynode *entry);
 void read_price(struct loading *l, const struct ynode *entry);
 void models_free(struct config *c);
 
+/* explain.c: what each server's entry comes to. */
+tda_status servers_digest(struct config *c);
+
 tda_status section_defaults(struct loading *l);
 tda_status section_list(struct loading *l, char ***list, const struct ynode *n, const char *path, bool split_commas);
 void sections_free(struct config *c);

@@ -1,13 +1,14 @@
 /* What the configuration came to, and the reference of all settings: both from the table. */
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "config/config_impl.h"
 #include "json/json.h"
 
 struct shown {
     const char *path, *from, *fallback, *help, *variable;
     tda_str value;
-    bool is_secret;
+    bool is_secret; /* the value is compared, and never shown */
 };
 typedef void (*show_fn)(void *arg, const struct shown *s);
 
@@ -24,8 +25,7 @@ static void show_kv(const char *section, const char *name, const char *group, co
     char path[300];
     for (size_t i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s.%s.%s%s", section, name, group, kv[i].key);
-        fn(arg,
-           &(struct shown){path, kv[i].where, "", "", NULL, tda_str_of(kv[i].is_secret ? "(set)" : kv[i].val), kv[i].is_secret});
+        fn(arg, &(struct shown){path, kv[i].where, "", "", NULL, tda_str_of(kv[i].val), kv[i].is_secret});
     }
 }
 
@@ -67,24 +67,21 @@ static void show_models(const struct config *c, show_fn fn, void *arg) {
     }
 }
 
-static void show_servers(const struct config *c, struct buf *text, show_fn fn, void *arg) {
+static void show_server(const struct config *c, const struct config_server *s, struct buf *text, show_fn fn, void *arg) {
     static const char *const eras[] = {"any", "legacy", "modern"}, *const asks[] = {"none", "form", "url", "form, url"};
-    for (size_t i = 0; i < c->n_servers; i++) {
-        const struct config_server *s = &c->servers[i];
-        show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
-        show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
-        join(s->argv, text);
-        if (s->argv && !buf_add_char(text, 0)) show_text("mcp_servers", s->name, "command", text->p, s->where, fn, arg);
-        show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
-        show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
-        show_text("mcp_servers", s->name, "era", eras[s->era], s->where, fn, arg);
-        show_text("mcp_servers", s->name, "asks", asks[s->asks], s->where, fn, arg);
-        show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
-        show_text("mcp_servers", s->name, "stateful", s->stateful ? "true" : "false", s->where, fn, arg);
-        buf_clear(text);
-        time_format(config_server_idle_close(c, s), text);
-        if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
-    }
+    show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "url", s->url, s->where, fn, arg);
+    join(s->argv, text);
+    if (s->argv && !buf_add_char(text, 0)) show_text("mcp_servers", s->name, "command", text->p, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
+    show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
+    show_text("mcp_servers", s->name, "era", eras[s->era], s->where, fn, arg);
+    show_text("mcp_servers", s->name, "asks", asks[s->asks], s->where, fn, arg);
+    show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
+    show_text("mcp_servers", s->name, "stateful", s->stateful ? "true" : "false", s->where, fn, arg);
+    buf_clear(text);
+    time_format(config_server_idle_close(c, s), text);
+    if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
 }
 
 static void show_all(const struct config *c, show_fn fn, void *arg) {
@@ -117,21 +114,27 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
         if (p->hosts && !buf_add_char(&text, 0)) show_text("providers", p->name, "hosts", text.p, p->hosts_where, fn, arg);
         show_kv("providers", p->name, "", p->settings, p->n_settings, fn, arg);
     }
-    show_servers(c, &text, fn, arg);
+    for (size_t i = 0; i < c->n_servers; i++) show_server(c, &c->servers[i], &text, fn, arg);
     show_profiles(c, &text, fn, arg);
     show_models(c, fn, arg);
     buf_fini(&text);
 }
 
+static tda_str shown_value(const struct shown *s) {
+    tda_str hidden = TDA_STR("(set)");
+    return s->is_secret ? hidden : s->value;
+}
+
 static void show_line(void *arg, const struct shown *s) {
-    buf_addf(arg, "%-44s %-28.*s %s\n", s->path, STR_FMT(s->value), s->from ? s->from : "");
+    tda_str value = shown_value(s);
+    buf_addf(arg, "%-44s %-28.*s %s\n", s->path, STR_FMT(value), s->from ? s->from : "");
 }
 
 static void show_json(void *arg, const struct shown *s) {
     struct jw *w = arg;
     jw_begin_object(w);
     jw_put_z(w, "path", s->path);
-    jw_put_str(w, "value", s->value);
+    jw_put_str(w, "value", shown_value(s));
     jw_put_z(w, "source", s->from);
     jw_put_z(w, "default", s->fallback);
     jw_put_z(w, "help", s->help);
@@ -151,6 +154,116 @@ void config_explain(const struct config *c, bool json, struct buf *out) {
     jw_begin_array(&w);
     show_all(c, show_json, &w);
     jw_end_array(&w);
+}
+
+/* ---- what another configuration has otherwise ---- */
+
+struct entry {
+    char *path;
+    unsigned char digest[DIGEST_SIZE];
+};
+
+struct entries {
+    struct entry *list;
+    size_t n, cap;
+    bool failed;
+};
+
+static void collect(void *arg, const struct shown *s) {
+    struct entries *es = arg;
+    if (es->n == es->cap) {
+        size_t cap = es->cap ? 2 * es->cap : 256;
+        struct entry *list = realloc(es->list, cap * sizeof *list);
+        if (list) es->list = list;
+        if (list) es->cap = cap;
+    }
+    char *path = es->n < es->cap ? str_dup(tda_str_of(s->path)) : NULL;
+    es->failed |= !path;
+    if (!path) return;
+    es->list[es->n].path = path;
+    hash_digest(s->value, es->list[es->n++].digest);
+}
+
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+}
+
+static void entries_of(const struct config *c, struct entries *es) {
+    *es = (struct entries){0};
+    show_all(c, collect, es);
+    if (es->n) qsort(es->list, es->n, sizeof *es->list, by_path);
+}
+
+static void entries_free(struct entries *es) {
+    for (size_t i = 0; i < es->n; i++) free(es->list[i].path);
+    free(es->list);
+}
+
+/* Read once, by what is made of them at the start. */
+static bool is_fixed(const char *path) {
+    static const char *const fixed[] = {"listen",
+                                        "loops",
+                                        "contexts.persistence",
+                                        "contexts.file",
+                                        "contexts.max_users",
+                                        "contexts.mirror_to_shared",
+                                        "contexts.users_may_use_host_keys",
+                                        "plugins.",
+                                        "sessions.path",
+                                        "sessions.synchronous",
+                                        "sessions.queue",
+                                        "maintenance.context_cleanup.interval",
+                                        "maintenance.context_cleanup.enabled",
+                                        "maintenance.session_retention.interval",
+                                        "maintenance.session_retention.enabled",
+                                        "limits.workers",
+                                        "limits.worker_queue",
+                                        "limits.profiles_per_user",
+                                        "log.format",
+                                        "tls",
+                                        "tokens"};
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        if (strncmp(path, fixed[i], strlen(fixed[i])) == 0) return true;
+    return false;
+}
+
+tda_status config_diff(const struct config *before, const struct config *after, config_changed_fn fn, void *arg) {
+    struct entries a, b;
+    entries_of(before, &a);
+    entries_of(after, &b);
+    bool failed = a.failed || b.failed;
+    for (size_t i = 0, k = 0; !failed && (i < a.n || k < b.n);) {
+        int order = i == a.n ? 1 : k == b.n ? -1 : by_path(&a.list[i], &b.list[k]);
+        const struct entry *e = order <= 0 ? &a.list[i] : &b.list[k];
+        bool same = order == 0 && memcmp(a.list[i].digest, b.list[k].digest, sizeof e->digest) == 0;
+        if (!same) fn(arg, e->path, is_fixed(e->path));
+        i += order <= 0;
+        k += order >= 0;
+    }
+    entries_free(&a);
+    entries_free(&b);
+    return failed ? TDA_E_NOMEM : TDA_OK;
+}
+
+static void add_shown(void *arg, const struct shown *s) {
+    buf_addf(arg, "%s\n%.*s\n", s->path, STR_FMT(s->value));
+}
+
+tda_status servers_digest(struct config *c) {
+    struct buf all, text;
+    tda_status s = TDA_OK;
+    buf_init(&all, 1 << 20);
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < c->n_servers && !s; i++) {
+        buf_clear(&all);
+        show_server(c, &c->servers[i], &text, add_shown, &all);
+        s = all.status;
+        hash_digest(buf_str(&all), c->servers[i].digest);
+    }
+    if (all.p) wipe(all.p, all.cap); /* secrets are in it */
+    buf_fini(&all);
+    buf_fini(&text);
+    return s;
 }
 
 void config_reference(struct buf *out) {

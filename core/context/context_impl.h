@@ -78,14 +78,16 @@ struct profile {
 /* Immutable, counted. */
 struct profile_set {
     struct ref ref;
-    char *default_tag; /* NULL: none; may name one of the operator's */
+    char *default_tag;          /* NULL: none; may name one of the operator's */
+    struct profile_set *before; /* the operator's: what a reload has replaced */
     size_t n;
     struct profile *items[];
 };
 
 void profile_set_ref(struct profile_set *set); /* NULL is fine */
 void profile_set_unref(struct profile_set *set);
-tda_status profile_set_of(struct profile **list, size_t n, struct profile_set **ret); /* takes their references over */
+/* Takes their references over, and `before`'s. */
+tda_status profile_set_of(struct profile **list, size_t n, struct profile_set *before, struct profile_set **ret);
 void snapshot_write_enabled(const struct snapshot *s, struct jw *w);
 void snapshot_write_profiles(const struct snapshot *s, struct jw *w);
 void derived_free(struct derived *d);

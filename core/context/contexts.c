@@ -13,8 +13,8 @@ struct contexts {
     struct contexts_options o;
     struct poster poster;
     struct map *map;
-    struct map *shared;           /* one entry, the user "" */
-    struct profile_set *profiles; /* the operator's */
+    struct map *shared;                     /* one entry, the user "" */
+    _Atomic(struct profile_set *) profiles; /* the operator's */
     _Atomic unsigned spread;
 };
 
@@ -37,18 +37,20 @@ void contexts_free(struct contexts *cs) {
     if (!cs) return;
     map_free(cs->map);
     map_free(cs->shared);
-    profile_set_unref(cs->profiles);
+    profile_set_unref(atomic_load(&cs->profiles));
     free(cs);
 }
 
 tda_status contexts_set_profiles(struct contexts *cs, struct profile **list, size_t n) {
-    tda_status s = profile_set_of(list, n, &cs->profiles);
+    struct profile_set *set;
+    tda_status s = profile_set_of(list, n, atomic_load(&cs->profiles), &set);
+    if (!s) atomic_store_explicit(&cs->profiles, set, memory_order_release);
     for (size_t i = 0; i < n && s; i++) profile_unref(list[i]);
     return s;
 }
 
 const struct profile_set *contexts_profiles(const struct contexts *cs) {
-    return cs->profiles;
+    return atomic_load_explicit(&cs->profiles, memory_order_acquire);
 }
 
 const struct contexts_options *contexts_options(const struct contexts *cs) {

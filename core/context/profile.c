@@ -188,6 +188,7 @@ void profile_set_ref(struct profile_set *set) {
 void profile_set_unref(struct profile_set *set) {
     if (!set || !ref_drop(&set->ref)) return;
     for (size_t i = 0; i < set->n; i++) profile_unref(set->items[i]);
+    profile_set_unref(set->before);
     free(set->default_tag);
     free(set);
 }
@@ -284,11 +285,12 @@ void profiles_each(const struct contexts *cs, const struct snapshot *s, void (*v
         if (!set_find(own, tda_str_of(all->items[i]->tag))) visit(arg, all->items[i]);
 }
 
-tda_status profile_set_of(struct profile **list, size_t n, struct profile_set **ret) {
+tda_status profile_set_of(struct profile **list, size_t n, struct profile_set *before, struct profile_set **ret) {
     struct profile_set *set = set_new(n, NULL);
     if (!set) return TDA_E_NOMEM;
     memcpy(set->items, list, n * sizeof *list);
     set->n = n;
+    set->before = before;
     *ret = set;
     return TDA_OK;
 }

@@ -36,7 +36,8 @@ struct snapshot *profile_definition(const struct profile *p); /* borrowed */
 /* {"tag", "scope": "private"|"operator", what it says; of a private one the names of its credentials}. `is_default` is put in. */
 void profile_write(const struct profile *p, bool is_default, struct jw *w);
 
-/* The operator's, from the configuration; each reference is taken over, on failure too. Before the first request. */
+/* The operator's, from the configuration; each reference is taken over, on failure too. In place of those before, which stay in
+ * memory until the end: who found one may still hold it. */
 tda_status contexts_set_profiles(struct contexts *cs, struct profile **list, size_t n);
 
 /* By tag, without case; a private one comes before the operator's. Lives as long as `s` and `cs`; `s` may be NULL. NULL: none. */

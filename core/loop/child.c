@@ -74,7 +74,7 @@ static void step_down(struct timer *t) {
     c->ladder = first ? LADDER_TERM : LADDER_KILL;
     send_signal(c, first ? SIGTERM : SIGKILL);
     if (first)
-        timer_set(c->loop, t, clock_now_ns() + c->loop->config->mcp_stop_grace);
+        timer_set(c->loop, t, clock_now_ns() + loop_config(c->loop)->mcp_stop_grace);
     else
         log_info("a child had to be killed", LOG_Z("child", c->label));
 }
@@ -82,7 +82,7 @@ static void step_down(struct timer *t) {
 void child_stop(struct child *c) {
     if (c->ladder != LADDER_UP) return;
     c->ladder = LADDER_ASKED;
-    if (timer_set(c->loop, &c->timer, clock_now_ns() + c->loop->config->mcp_stop_grace)) send_signal(c, SIGKILL);
+    if (timer_set(c->loop, &c->timer, clock_now_ns() + loop_config(c->loop)->mcp_stop_grace)) send_signal(c, SIGKILL);
 }
 
 void child_disown(struct child *c) {

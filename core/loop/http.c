@@ -80,7 +80,7 @@ static void timer_fired(struct timer *t) {
 /* ---- the way there ---- */
 
 static bool allowed(struct http_flow *f, enum egress_net net, const char *const *what) {
-    if (egress_allows(net, f->user_given, f->flow.loop->config->egress_private)) return true;
+    if (egress_allows(net, f->user_given, loop_config(f->flow.loop)->egress_private)) return true;
     f->denied_what = *what;
     return false;
 }

@@ -36,7 +36,7 @@ unsigned loop_index(const struct loop *l) {
 }
 
 const struct config *loop_config(const struct loop *l) {
-    return l->config;
+    return config_now(l->config);
 }
 
 struct http_engine *loop_http(struct loop *l) {

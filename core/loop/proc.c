@@ -87,7 +87,7 @@ static bool take_bytes(struct proc_flow *p, struct pipe_end *end, tda_str bytes)
     tda_status s = end == &p->err ? feed_err(p, bytes) : framer_feed(end->framer, bytes, out_line, p);
     if (p->flow.ended || s == TDA_E_CANCELLED) return false;
     if (!s) return true;
-    int64_t max = p->flow.loop->config->mcp_max_line;
+    int64_t max = loop_config(p->flow.loop)->mcp_max_line;
     let_go(p);
     if (s == TDA_E_LIMIT)
         flow_fail(&p->flow, TDA_C_TOO_LARGE, "%s sent a line of more than %lld bytes", p->name, (long long)max);
@@ -159,7 +159,7 @@ static void in_ready(struct watch *w, uint32_t events UNUSED) {
 static tda_status proc_send(struct flow *f, tda_str bytes) {
     struct proc_flow *p = proc_of(f);
     if (!p->in.open || p->close_asked) return TDA_E_CLOSED;
-    if ((int64_t)bytes.n > f->loop->config->mcp_max_line) return TDA_E_LIMIT;
+    if ((int64_t)bytes.n > loop_config(f->loop)->mcp_max_line) return TDA_E_LIMIT;
     if (p->queue.n >= SEND_QUEUE) {
         p->was_full = true;
         return TDA_E_AGAIN;

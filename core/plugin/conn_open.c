@@ -54,7 +54,7 @@ static tda_status copy_fields(struct conn *c, const struct snapshot *s) {
 
 /* The user's own number is what he may raise against others; the total is what the host bears. */
 static tda_status check_limits(const struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
-    const struct config *config = pl->plugins->config;
+    const struct config *config = config_now(pl->plugins->config);
     int64_t n = 0, open = (int64_t)atomic_load_explicit(&pl->plugins->conns_open, memory_order_relaxed);
     const struct conn *c;
     for (c = LIST_FIRST(&pl->conns); c && !shared; c = LIST_NEXT(c, of_loop))

@@ -64,17 +64,23 @@ static void hash_session(const struct snapshot *s, tda_str session, char out[33]
     hash_user_hex((tda_str){text, (size_t)n}, out);
 }
 
+/* A reload makes another entry of each server: a connection stays when the entry says the same. */
+static bool is_same(const struct config_server *a, const struct config_server *b) {
+    if (a == b || !a || !b) return a == b;
+    return strcmp(a->name, b->name) == 0 && memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+}
+
 static struct conn *find(const struct conn_set *set, const struct config_server *server, const char *session) {
     struct conn *c;
     for (c = LIST_FIRST(&set->conns); c; c = LIST_NEXT(c, of_set))
-        if (c->server == server && strcmp(c->session, session) == 0) return c;
+        if (is_same(c->server, server) && strcmp(c->session, session) == 0) return c;
     return NULL;
 }
 
 /* ---- idleness ---- */
 
 static int64_t idle_ns(const struct conn *c) {
-    return config_server_idle_close(c->owner.pl->plugins->config, c->server);
+    return config_server_idle_close(config_now(c->owner.pl->plugins->config), c->server);
 }
 
 static void idle_fired(struct timer *t) {
@@ -122,7 +128,7 @@ tda_status conn_acquire(const struct call_spec *spec, tda_str session, conn_read
     struct waiter *w = calloc(1, sizeof *w);
     if (!w) return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     *w = (struct waiter){.ready = ready, .arg = arg, .asker = {spec->on_ask, spec->on_ask_over, spec->ask_arg, NULL, 0}};
-    tda_status s = server_find(spec->plugins->config, spec->snapshot, &server, e);
+    tda_status s = server_find(config_now(spec->plugins->config), spec->snapshot, &server, e);
     if (!s) s = get(spec, session, &server, &c, &is_new, e);
     free(server.url);
     if (s) {

@@ -175,7 +175,7 @@ static tda_status host_flow_abort(tda_handle h, tda_flow flow) {
 static tda_status host_secret_get(tda_call call, tda_str name, tda_str *ret_value) {
     struct call *c = blocking_call(call);
     if (!c) return owner_get(call) ? TDA_E_UNSUPPORTED : TDA_E_STALE;
-    if (!plugin_may_read_secrets(c->owner.pl->plugins->config, &c->owner.plugin->loaded.note)) return TDA_E_DENIED;
+    if (!plugin_may_read_secrets(config_now(c->owner.pl->plugins->config), &c->owner.plugin->loaded.note)) return TDA_E_DENIED;
     return owner_secret(&c->owner, name, ret_value);
 }
 

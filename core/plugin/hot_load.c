@@ -40,7 +40,7 @@ static bool is_in_dir(const struct config *c, tda_str file) {
 
 /* The name under which the loader finds it: the operator's own, when he gave a path for this id; NULL: not allowed. */
 static const char *allowed_name(const struct plugins *ps, tda_str what, char *room, size_t size) {
-    const struct config *c = ps->config;
+    const struct config *c = config_now(ps->config);
     for (char **listed = c->plugins; *listed; listed++)
         if (tda_str_eq(what, tda_str_of(*listed))) return *listed;
     const struct registry *r = registry_now(ps);
@@ -104,7 +104,7 @@ static tda_status make_registry(struct plugins *ps, struct plugin *p, struct reg
         return s;
     }
     buf_init(&report, 1 << 20);
-    s = registry_make_entries(r, ps->config, &report);
+    s = registry_make_entries(r, config_now(ps->config), &report);
     if (s) {
         error_set(e, s, NULL, "out of memory");
     } else if (report.n) {
@@ -119,7 +119,7 @@ static tda_status make_registry(struct plugins *ps, struct plugin *p, struct reg
     return s;
 }
 
-static void publish(struct plugins *ps, struct registry *r) {
+void registry_publish(struct plugins *ps, struct registry *r) {
     r->before = atomic_load_explicit(&ps->now, memory_order_relaxed); /* one load at a time: nobody else swaps */
     atomic_store_explicit(&ps->now, r, memory_order_release);
 }
@@ -137,7 +137,7 @@ static tda_status load(struct plugins *ps, const char *name, struct plugin **ret
         plugin_free(p);
         return s;
     }
-    publish(ps, r);
+    registry_publish(ps, r);
     *ret = p;
     return TDA_OK;
 }

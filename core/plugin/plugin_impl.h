@@ -56,11 +56,12 @@ static inline const struct registry *registry_now(const struct plugins *ps) {
     return atomic_load_explicit(&ps->now, memory_order_acquire);
 }
 struct plugin *registry_find(const struct registry *r, const char *id); /* the newest generation that is loaded, or NULL */
-/* `before`'s plugins and one more, which it takes; before NULL: none. Entries come with registry_make_entries. */
+/* `before`'s plugins and one more, which it takes; NULL: none. Entries come with registry_make_entries. */
 tda_status registry_new(const struct registry *before, struct plugin *more, struct registry **ret);
 /* Providers as users name them; what of the configuration does not fit the plugins' notes goes into the report. */
 tda_status registry_make_entries(struct registry *r, const struct config *c, struct buf *report);
-void registry_free(struct registry *r); /* not its plugins */
+void registry_free(struct registry *r);                        /* not its plugins */
+void registry_publish(struct plugins *ps, struct registry *r); /* one at a time: see `loading` */
 /* Loads and judges `name` (as in plugins.load): all but its instances. */
 tda_status plugin_new(const struct plugins *ps, const char *name, struct plugin **ret, struct error *e);
 void plugin_free(struct plugin *p);

@@ -42,7 +42,7 @@ tda_status plugin_new(const struct plugins *ps, const char *name, struct plugin 
         free(p);
         return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     }
-    tda_status s = plugin_load(ps->config, name, &host_table, &p->loaded, e);
+    tda_status s = plugin_load(config_now(ps->config), name, &host_table, &p->loaded, e);
     if (!s) s = take_environment(p, ps->env);
     snprintf(p->label, sizeof p->label, "plugin %s", p->loaded.note.id ? p->loaded.note.id : "");
     p->generation = 1;
@@ -69,8 +69,8 @@ tda_status registry_new(const struct registry *before, struct plugin *more, stru
         return TDA_E_NOMEM;
     }
     if (n) memcpy(r->list, before->list, n * sizeof *r->list);
-    r->list[n] = more;
-    r->n = n + 1;
+    if (more) r->list[n] = more;
+    r->n = more ? n + 1 : n;
     *ret = r;
     return TDA_OK;
 }

@@ -67,6 +67,18 @@ size_t plugins_rules(const struct provider_entry *p, const struct setting_rule *
  * contexts.users_may_use_host_keys.) */
 bool plugins_host_secret(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name);
 
+/* ---- under another configuration (reconfigure.c) [job thread] ---- */
+
+struct registry;
+/* The plugins that are loaded, as providers of `c`. What does not fit the plugins' notes goes into the report: INVALID. BUSY while
+ * a plugin.load is under way; one at a time. Ends with plugins_publish or plugins_discard. */
+tda_status plugins_prepare(struct plugins *ps, const struct config *c, struct registry **ret, struct buf *report);
+void plugins_publish(struct plugins *ps, struct registry *r);
+void plugins_discard(struct plugins *ps, struct registry *r);
+/* The plugins as they would be, to check with; nothing may be called on it. */
+tda_status plugins_view(const struct plugins *ps, const struct config *c, struct registry *r, struct plugins **ret);
+void plugins_view_free(struct plugins *view);
+
 /* ---- where calls go (address.c) ---- */
 
 enum { ADDRESS_MAX = 2049, ORIGIN_SIZE = 300 };

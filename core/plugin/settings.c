@@ -53,7 +53,7 @@ static const char *environment_setting(const struct provider_entry *p, const cha
 
 /* The operator's own, for the shared context; for a user's only if the operator says so. */
 static bool may_use_hosts_own(const struct plugins *ps, const struct snapshot *s) {
-    return snapshot_user(s)[0] == 0 || ps->config->user_env_keys;
+    return snapshot_user(s)[0] == 0 || config_now(ps->config)->user_env_keys;
 }
 
 const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {

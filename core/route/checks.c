@@ -24,7 +24,7 @@ tda_status request_check_user(struct request *q, struct error *e) {
         char *copy = arena_dup(&q->arena, json_str(user));
         if (!copy) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
         q->user = tda_str_of(copy);
-    } else if (!contexts_is_shared(router_options(q->router)->contexts) && !router_options(q->router)->config->contexts_mirror) {
+    } else if (!contexts_is_shared(router_options(q->router)->contexts) && !router_config(q->router)->contexts_mirror) {
         error_set(e, TDA_E_INVALID, "user_required", "user is missing: each user has a context of his own here");
         error_field(e, "user");
         return TDA_E_INVALID;
@@ -33,7 +33,7 @@ tda_status request_check_user(struct request *q, struct error *e) {
 }
 
 tda_status request_set_deadline(struct request *q, struct error *e) {
-    int64_t most = router_options(q->router)->config->calls_turn_timeout, asked = 0;
+    int64_t most = router_config(q->router)->calls_turn_timeout, asked = 0;
     struct json v = request_param(q, "deadline_ms");
     if (json_type(v) && (!json_i64(v, &asked) || asked < 1)) {
         error_set(e, TDA_E_INVALID, "invalid_param", "deadline_ms must be a whole number from 1");

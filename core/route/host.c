@@ -66,7 +66,7 @@ static void write_workers(const struct router_options *o, struct jw *w) {
     struct workers_stats s;
     plugins_worker_stats(o->plugins, &s);
     jw_open_object(w, "workers");
-    jw_put_i64(w, "limit", o->config->limits_workers);
+    jw_put_i64(w, "limit", config_now(o->config)->limits_workers);
     jw_put_u64(w, "threads", s.threads);
     jw_put_u64(w, "running", s.running);
     jw_put_u64(w, "waiting", s.waiting);
@@ -147,10 +147,30 @@ void host_methods(struct request *q) {
 void host_explain(struct request *q) {
     struct buf text;
     buf_init(&text, 4 << 20);
-    config_explain(router_options(q->router)->config, true, &text);
+    config_explain(router_config(q->router), true, &text);
     jw_put_raw(&q->out, "settings", buf_str(&text));
     buf_fini(&text);
     request_reply(q, NULL);
+}
+
+static void on_reloaded(void *arg, tda_status status, const char *note) {
+    struct request *q = arg;
+    const struct router_options *o = router_options(q->router);
+    struct error e = {.retry_ms = -1};
+    if (status) {
+        error_set(&e, status, status == TDA_E_BUSY ? "busy" : "bad_config", "the configuration is not taken: %s", note);
+        error_hint(&e, "nothing has changed; tdad --check shows all that is wrong");
+        request_reply(q, &e);
+        return;
+    }
+    if (o->write_reload) o->write_reload(o->write_arg, &q->out);
+    jw_put_z(&q->out, "note", note);
+    request_reply(q, NULL);
+}
+
+void host_config_reload(struct request *q) {
+    struct error e = {.retry_ms = -1};
+    if (jobs_run_now(router_options(q->router)->jobs, TDA_STR("config_reload"), on_reloaded, q, &e)) request_reply(q, &e);
 }
 
 void host_plugins(struct request *q) {

@@ -63,14 +63,15 @@ static void drop_finished(struct idempotency *s, struct idem *i) {
 }
 
 static uint64_t drop_old(struct idempotency *s) {
-    int64_t limit = clock_now_ns() - s->config->idem_ttl;
+    int64_t limit = clock_now_ns() - config_now(s->config)->idem_ttl;
     uint64_t n = 0;
     for (; s->oldest && s->oldest->finished_ns < limit; n++) drop_finished(s, s->oldest);
     return n;
 }
 
 static void make_room(struct idempotency *s) {
-    while (s->oldest && (s->finished > (uint64_t)s->config->idem_entries || s->bytes > (uint64_t)s->config->idem_bytes))
+    while (s->oldest &&
+           (s->finished > (uint64_t)config_now(s->config)->idem_entries || s->bytes > (uint64_t)config_now(s->config)->idem_bytes))
         drop_finished(s, s->oldest);
 }
 

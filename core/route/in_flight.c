@@ -17,7 +17,7 @@ static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
         e->retry_ms = 500;
         return TDA_E_BUSY;
     }
-    if (u && u->n >= (uint64_t)r->o.config->limits_user_requests) {
+    if (u && u->n >= (uint64_t)config_now(r->o.config)->limits_user_requests) {
         error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit",
                   (unsigned long long)u->n);
         error_hint(e, "wait for some to end; the operator's limit is limits.requests_per_user");
@@ -75,7 +75,7 @@ tda_status request_enter(struct request *q, struct error *e) {
     pthread_mutex_lock(&r->lock);
     if (r->draining) {
         s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
-    } else if (r->in_flight >= (uint64_t)r->o.config->limits_requests) {
+    } else if (r->in_flight >= (uint64_t)config_now(r->o.config)->limits_requests) {
         s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
         e->retry_ms = 100;
     } else {

@@ -133,6 +133,11 @@ static const struct result_doc polled[] = {
     {"error", "object", "state error or cancelled: code, message, data, as in an error reply"},
     END};
 static const struct result_doc cancelled[] = {{"task, method, state", "text", "as in task.poll, without its events"}, END};
+static const struct result_doc reloaded[] = {
+    {"changed", "list", "settings that have another value from now on"},
+    {"restart", "list", "settings that have another value once the daemon is started again"},
+    {"note", "text", "how many"},
+    END};
 static const struct result_doc responded[] = {{"task", "text", "its id"}, END};
 static const struct result_doc tasks[] = {{"tasks[]", "object", "task, method, state, submitted, age_ms, ended_ms; newest first"},
                                           END};
@@ -194,6 +199,7 @@ static const struct method_doc docs[] = {
     {"host.stats", true, stats, ""},
     {"host.methods", true, methods, ""},
     {"config.explain", true, settings, ""},
+    {"config.reload", false, reloaded, "bad_config busy"},
     {"context.get", true, context, "not_configured unknown_field live_field"},
     {"context.set", false, epoch,
      "unknown_field live_field wrong_type invalid_value command_refused unknown_provider plugin_not_loaded too_many_users "
@@ -280,7 +286,6 @@ const struct word_doc error_docs[] = {
     {"limit", "the message is nested too deeply"},
     {"invalid_request", "the message is no request: `field` says which member"},
     {"unknown_method", "there is no such method"},
-    {"not_available", "there will be such a method in a later version"},
     {"unknown_param", "the method has no such parameter"},
     {"missing_param", "a parameter is missing"},
     {"wrong_type", "a value is of another type"},
@@ -415,6 +420,7 @@ const struct word_doc error_docs[] = {
     {"config_does_not_fit", "the configuration does not fit its schema"},
     {"workers_busy", "all workers are taken"},
     {"unknown_job", "there is no such job"},
+    {"bad_config", "the configuration cannot be used, and nothing has changed"},
     {"job_failed", "the job failed"},
     {NULL, NULL},
 };

@@ -190,6 +190,8 @@ static const struct method methods[] = {
     {"host.stats", "Counters of every part.", METHOD_NO_USER, none, host_stats, NULL},
     {"host.methods", "This table.", METHOD_NO_USER, none, host_methods, NULL},
     {"config.explain", "Every effective setting and where it came from.", METHOD_NO_USER, none, host_explain, NULL},
+    {"config.reload", "Read the configuration again: checked whole, then swapped whole, or nothing changes.", METHOD_NO_USER, none,
+     host_config_reload, NULL},
     {"context.get", "The fields of a context. Secrets and live objects are never in it.", 0, get_params, context_get, NULL},
     {"context.set", "Set any fields in one swap, without validation; configure validates.", METHOD_NEW_USER, set_params,
      context_set, NULL},
@@ -248,16 +250,11 @@ static const struct method methods[] = {
      load_params, host_plugin_load, NULL},
     {"job.list", "The maintenance jobs, last result and next run.", METHOD_NO_USER, none, host_jobs, NULL},
     {"job.run", "Run a maintenance job now.", METHOD_NO_USER, name_params, host_job_run, NULL},
-#define LATER(name)                                                                                                                \
-    { name, NULL, METHOD_UNAVAILABLE, none, NULL, NULL }
-    LATER("config.reload"),
-#undef LATER
 };
 
 const struct method *method_next(const struct method *m) {
-    for (m = m ? m + 1 : methods; m < methods + ARRAY_LEN(methods); m++)
-        if (!(m->flags & METHOD_UNAVAILABLE)) return m;
-    return NULL;
+    m = m ? m + 1 : methods;
+    return m < methods + ARRAY_LEN(methods) ? m : NULL;
 }
 
 const struct param *params_common(void) {
@@ -273,8 +270,7 @@ const struct method *method_find(tda_str name) {
 tda_status unknown_method(tda_str name, struct error *e) {
     const char *names[ARRAY_LEN(methods)];
     size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-        if (!(methods[i].flags & METHOD_UNAVAILABLE)) names[n++] = methods[i].name;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) names[n++] = methods[i].name;
     const char *near = nearest_word(name, names, n);
     struct buf shown;
     buf_init(&shown, 512);

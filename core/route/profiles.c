@@ -11,7 +11,7 @@ static struct contexts *contexts_of(const struct request *q) {
 /* q->snapshot is the context's: makes it the one that the request names. */
 static tda_status override(struct request *q, struct error *e) {
     if (!(q->method->flags & METHOD_PROFILE)) return TDA_OK;
-    tda_status s = override_find(router_options(q->router)->agent, q->snapshot, q->env.params, &q->override, e);
+    tda_status s = override_find(router_agent(q->router), q->snapshot, q->env.params, &q->override, e);
     if (s || !q->override.snapshot) return s;
     snapshot_unref(q->snapshot);
     q->snapshot = q->override.snapshot;
@@ -59,7 +59,7 @@ static tda_status put(struct draft *d, void *arg, struct error *e) {
     struct request *q = arg;
     struct profile *p = NULL, *old = profile_find(contexts_of(q), draft_snapshot(d), json_str(request_param(q, "tag")));
     if (old && profile_is_operators(old)) old = NULL; /* a private one of that tag hides it */
-    tda_status s = profile_from_params(router_options(q->router)->agent, &q->arena, q->user, q->env.params, old, &p, e);
+    tda_status s = profile_from_params(router_agent(q->router), &q->arena, q->user, q->env.params, old, &p, e);
     if (!s) s = draft_put_profile(d, p, e);
     profile_unref(p);
     return s;

@@ -62,7 +62,6 @@ struct param {
 enum method_flags {
     METHOD_NO_USER = 1,     /* concerns no user: `user`, common to all, says nothing */
     METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
-    METHOD_UNAVAILABLE = 4, /* known, not in this version: not listed */
     METHOD_OF_TASK = 8,     /* `start` runs on the loop of the task that `task` names, and needs no context */
     METHOD_PROFILE = 16,    /* may run under a profile, the user's default one included */
 };
@@ -116,6 +115,8 @@ struct route_stats {
 };
 void router_stats(struct router *r, struct route_stats *ret);
 const struct router_options *router_options(const struct router *r);
+const struct config *router_config(const struct router *r); /* what counts now */
+struct agent *router_agent(struct router *r);               /* likewise */
 struct idempotency *router_idempotency(struct router *r);
 struct tasks *router_tasks(struct router *r);
 int64_t router_started_ns(const struct router *r);
@@ -126,6 +127,7 @@ void host_info(struct request *q);
 void host_stats(struct request *q);
 void host_methods(struct request *q);
 void host_explain(struct request *q);
+void host_config_reload(struct request *q);
 void host_plugins(struct request *q);
 void host_plugin_load(struct request *q);
 void host_jobs(struct request *q);

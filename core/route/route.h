@@ -35,11 +35,15 @@ struct router_options {
     /* Members for host.stats and host.info from above (the front door). May be NULL. */
     void (*write_stats)(void *arg, struct jw *w);
     void (*write_info)(void *arg, struct jw *w);
+    /* Members for config.reload's reply: what the job config_reload changed. */
+    void (*write_reload)(void *arg, struct jw *w);
     void *write_arg;
 };
 
 tda_status router_new(const struct router_options *o, struct router **ret);
 void router_free(struct router *r); /* nothing may be in flight */
+/* Requests that begin from now on are served by this one, which lives until router_free. [any] */
+void router_set_agent(struct router *r, struct agent *agent);
 
 void route_request(struct router *r, void *token, const struct caller *caller, tda_str text);
 void route_oversize(struct router *r, void *token, const struct caller *caller, uint64_t claimed);

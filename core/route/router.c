@@ -16,6 +16,7 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
     pthread_condattr_t attr;
     if (!r) return TDA_E_NOMEM;
     r->o = *o;
+    atomic_init(&r->agent, o->agent);
     r->started_ns = clock_now_ns();
     if (idempotency_new(o->config, &r->idempotency) || tasks_new(o->config, &r->tasks)) {
         idempotency_free(r->idempotency);
@@ -42,6 +43,18 @@ void router_free(struct router *r) {
 
 const struct router_options *router_options(const struct router *r) {
     return &r->o;
+}
+
+const struct config *router_config(const struct router *r) {
+    return config_now(r->o.config);
+}
+
+struct agent *router_agent(struct router *r) {
+    return atomic_load_explicit(&r->agent, memory_order_acquire);
+}
+
+void router_set_agent(struct router *r, struct agent *agent) {
+    atomic_store_explicit(&r->agent, agent, memory_order_release);
 }
 
 struct idempotency *router_idempotency(struct router *r) {
@@ -254,7 +267,8 @@ static struct request *request_new(struct router *r, void *token, const struct c
     q->env.id = TDA_STR("null");
     snprintf(q->label, sizeof q->label, "r%llu", (unsigned long long)atomic_fetch_add(&r->serial, 1) + 1);
     arena_init(&q->arena, size * 4 + ARENA_EXTRA);
-    buf_init(&q->result, (size_t)(r->o.config->calls_max_answer * 4 + r->o.config->tasks_event_bytes * 2) + REPLY_EXTRA);
+    buf_init(&q->result, (size_t)(config_now(r->o.config)->calls_max_answer * 4 + config_now(r->o.config)->tasks_event_bytes * 2) +
+                             REPLY_EXTRA);
     atomic_fetch_add(&r->requests, 1);
     return q;
 }
@@ -284,9 +298,8 @@ static tda_status prepare(struct request *q, struct error *e) {
 }
 
 void request_post(struct request *q) {
-    const struct router_options *o = &q->router->o;
     struct loop *l = q->about ? q->about->loop : q->task->loop;
-    q->work.agent = o->agent;
+    q->work.agent = router_agent(q->router);
     q->work.snapshot = q->snapshot;
     q->work.user = q->user;
     q->work.request_id = q->label;
@@ -409,10 +422,6 @@ void route_request(struct router *r, void *token, const struct caller *caller, t
         refuse_code(q, RPC_NO_METHOD, &e);
     } else if (request_check_caller(q, &e)) {
         refuse_code(q, 0, &e);
-    } else if (q->method->flags & METHOD_UNAVAILABLE) {
-        error_set(&e, TDA_E_UNSUPPORTED, "not_available", "%s is not available yet", q->method->name);
-        error_hint(&e, "host.methods lists what is");
-        refuse_code(q, 0, &e);
     } else {
         dispatch(q);
     }
@@ -426,7 +435,7 @@ void route_oversize(struct router *r, void *token, const struct caller *caller, 
         return;
     }
     error_set(&e, TDA_E_LIMIT, "message_too_large", "the message has %llu bytes; at most %lld are taken",
-              (unsigned long long)claimed, (long long)r->o.config->limits_message);
+              (unsigned long long)claimed, (long long)config_now(r->o.config)->limits_message);
     error_hint(&e, "send less; the operator's limit is limits.message_bytes");
     refuse_code(q, RPC_INVALID_REQUEST, &e);
 }

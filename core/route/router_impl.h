@@ -20,6 +20,7 @@ struct user_load {
 
 struct router {
     struct router_options o;
+    _Atomic(struct agent *) agent; /* o.agent, or that of the last reload */
     struct idempotency *idempotency;
     struct tasks *tasks;
     int64_t started_ns;

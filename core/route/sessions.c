@@ -175,7 +175,7 @@ static tda_status run_create(struct store_job *j, struct store *s) {
 
 void session_create(struct request *q) {
     struct error e = {.retry_ms = -1};
-    bool follow = router_options(q->router)->config->sessions_context == 0;
+    bool follow = router_config(q->router)->sessions_context == 0;
     struct session_request *r = prepare(q, &e);
     json_bool(request_param(q, "follow"), &follow);
     if (!r || take_title(r, false, &e) || (!follow && inherit(r, &e))) {
@@ -198,7 +198,7 @@ static void find_owner(void *arg, const struct session_row *row, tda_str cursor)
     struct session_request *r = arg;
     (void)cursor;
     r->own = tda_str_eq(row->user, r->q->user);
-    if (!r->own && router_options(r->q->router)->config->sessions_filter) return;
+    if (!r->own && router_config(r->q->router)->sessions_filter) return;
     r->n++;
 }
 
@@ -318,7 +318,7 @@ void session_list(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    if (router_options(q->router)->config->sessions_filter) r->query.user = q->user;
+    if (router_config(q->router)->sessions_filter) r->query.user = q->user;
     r->query.search = json_str(request_param(q, "search"));
     r->query.cursor = json_str(request_param(q, "cursor"));
     r->query.limit = r->limit + 1;
@@ -331,7 +331,7 @@ static void write_header(void *arg, const struct session_row *row, tda_str curso
     struct session_request *r = arg;
     struct jw lines, *w = &r->q->out;
     (void)cursor;
-    r->own = !router_options(r->q->router)->config->sessions_filter || tda_str_eq(row->user, r->q->user);
+    r->own = !router_config(r->q->router)->sessions_filter || tda_str_eq(row->user, r->q->user);
     if (!r->own) return;
     if (!r->as_lines) {
         put_session(w, row);

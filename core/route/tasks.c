@@ -147,7 +147,7 @@ static struct task_entry *oldest_ended(const struct task_owner *o) {
 
 /* The newest is kept however large it is: its result is whole or not there at all. */
 static void make_room(struct tasks *ts, struct task_owner *o, struct task_entry **gone) {
-    const struct config *c = ts->config;
+    const struct config *c = config_now(ts->config);
     for (struct task_entry *t; o->ended > (uint64_t)c->tasks_per_user && (t = oldest_ended(o));) push(gone, ts, t);
     while (ts->oldest && ts->oldest != ts->newest &&
            (ts->ended > (uint64_t)c->tasks_entries || ts->bytes > (uint64_t)c->tasks_bytes))
@@ -155,7 +155,7 @@ static void make_room(struct tasks *ts, struct task_owner *o, struct task_entry 
 }
 
 static void take_old(struct tasks *ts, struct task_entry **gone) {
-    int64_t limit = clock_now_ns() - ts->config->tasks_keep;
+    int64_t limit = clock_now_ns() - config_now(ts->config)->tasks_keep;
     while (ts->oldest && ts->oldest->ended_ns < limit) push(gone, ts, ts->oldest);
 }
 
@@ -204,7 +204,7 @@ tda_status tasks_add(struct tasks *ts, tda_str user, const char *method, struct 
     t->request = q;
     t->began_ns = clock_now_ns();
     write_id(t->id, ts->boot, t->number);
-    event_queue_init(&t->events, (size_t)ts->config->tasks_events, (size_t)ts->config->tasks_event_bytes);
+    event_queue_init(&t->events, (size_t)config_now(ts->config)->tasks_events, (size_t)config_now(ts->config)->tasks_event_bytes);
     pthread_mutex_lock(&ts->lock);
     bool ok = insert(ts, t, user);
     pthread_mutex_unlock(&ts->lock);

@@ -129,7 +129,7 @@ static void write_on(struct connection *c) {
 }
 
 static bool has_room(const struct connection *c) {
-    const struct config *cf = c->server->config;
+    const struct config *cf = config_now(c->server->config);
     size_t bytes = c->bytes_held + c->pending.n + (c->writing.n - c->written);
     return c->in_flight < (size_t)cf->limits_conn_requests && bytes < (size_t)cf->limits_conn_bytes;
 }
@@ -280,7 +280,7 @@ static enum go take_frames(struct connection *c) {
 
 /* Begun and not whole: so much time, and again as much for each PROGRESS bytes. None between messages. */
 static void set_deadline(struct connection *c, size_t got) {
-    int64_t span = c->server->config->limits_conn_handshake, now = clock_now_ns();
+    int64_t span = config_now(c->server->config)->limits_conn_handshake, now = clock_now_ns();
     bool begun = !c->sp.greeted || c->in.n || c->discard;
     c->progress += got;
     if (!begun) {
@@ -367,12 +367,12 @@ static struct connection *make_connection(struct server *s, struct listener *l, 
         return NULL;
     }
     uint64_t uid = UINT32_MAX;
-    size_t max = (size_t)s->config->limits_message + SP_HEAD_MAX + READ_MORE;
+    size_t max = (size_t)config_now(s->config)->limits_message + SP_HEAD_MAX + READ_MORE;
     if (l->is_ipc) nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid);
     c->server = s;
     c->stream = stream;
     c->peer = (struct peer){atomic_fetch_add(&s->last_id, 1) + 1, l->is_ipc, (uint32_t)uid, l->url};
-    c->sp = (struct sp){.is_ipc = l->is_ipc, .max = (uint64_t)s->config->limits_message};
+    c->sp = (struct sp){.is_ipc = l->is_ipc, .max = (uint64_t)config_now(s->config)->limits_message};
     atomic_init(&c->refs, 1);
     pthread_mutex_init(&c->lock, NULL);
     buf_init(&c->in, max);
@@ -383,7 +383,7 @@ static struct connection *make_connection(struct server *s, struct listener *l, 
 
 void connection_accept(struct server *s, struct listener *l, nng_stream *stream) {
     uint64_t open = atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
-    bool refused = atomic_load(&s->stopping) || open >= (uint64_t)s->config->limits_connections;
+    bool refused = atomic_load(&s->stopping) || open >= (uint64_t)config_now(s->config)->limits_connections;
     struct connection *c = refused ? NULL : make_connection(s, l, stream);
     if (!c) {
         atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);

@@ -44,7 +44,7 @@ class Reference(unittest.TestCase):
 
     def test_results_and_errors_are_what_the_reference_says(self):
         told = set()
-        anywhere = {"syntax", "limit", "invalid_request", "unknown_method", "not_available", "unknown_param", "missing_param", "wrong_type", "invalid_param",
+        anywhere = {"syntax", "limit", "invalid_request", "unknown_method", "unknown_param", "missing_param", "wrong_type", "invalid_param",
                     "user_required", "user_invalid", "busy", "idempotency_conflict", "not_configured"}
         for step in SCENARIO + MORE:
             name, params = step.get("call", "task.submit"), step.get("params", {})

@@ -51,14 +51,6 @@ class Messages(unittest.TestCase):
             self.assertEqual(c.call("host.ping"), {"pong": True})
             c.close()
 
-    def test_methods_to_come_say_so_by_name(self):
-        listed = {m["name"] for m in self.d.client.call("host.methods")["methods"]}
-        for method in ("config.reload",):
-            e = self.d.client.error(method)
-            self.assertIn(e.kind, ("not_available", "not_available_yet"), method)
-            self.assertIn(method, e.message)
-            self.assertNotIn(method, listed)
-
     def test_10_mb_are_taken_and_above_the_limit_is_an_error_reply(self):
         for url in self.d.listeners():
             c = Client(url)

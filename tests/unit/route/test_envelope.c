@@ -107,7 +107,7 @@ Test(methods, unknown_methods_get_the_nearest_name) {
     cr_assert_str_eq(e.hint, "did you mean host.ping?");
 }
 
-Test(methods, what_is_not_available_is_not_listed) {
+Test(methods, what_there_is_is_listed) {
     struct buf out;
     struct jw w;
     buf_init(&out, 1 << 20);
@@ -115,8 +115,7 @@ Test(methods, what_is_not_available_is_not_listed) {
     jw_begin_object(&w);
     methods_write(&w);
     jw_end_object(&w);
-    cr_assert(method_find(TDA_STR("config.reload")) != NULL);
-    cr_assert_not(str_has(buf_str(&out), TDA_STR("config.reload")));
+    cr_assert(str_has(buf_str(&out), TDA_STR("\"config.reload\"")));
     cr_assert(str_has(buf_str(&out), TDA_STR("\"agent.run\"")));
     buf_fini(&out);
 }

@@ -1,0 +1,170 @@
+/* Reading the configuration again, while everything runs: checked whole, then swapped whole, or nothing changes.
+ *
+ * What a request began with it ends with: its agent points to the configuration of that time. So nothing of a former configuration
+ * is freed while the daemon runs, and the number of reloads has a bound. */
+#include <stdio.h>
+
+#include "agent/profile.h"
+#include "base/log.h"
+#include "host.h"
+#include "plugin/plugins.h"
+
+enum { RELOADS_MAX = 1000, REPORT_MAX = 1 << 20, PATHS_MAX = 64 << 10, LINE_MAX_SHOWN = 400 };
+
+/* One that was taken. */
+struct reload {
+    struct reload *before;
+    struct config *config;
+    struct agent agent;
+    struct buf changed, restart; /* paths, a line each */
+};
+
+static const struct config *config_of(const struct host *h) {
+    return config_now(h->config);
+}
+
+static void add_path(void *arg, const char *path, bool fixed) {
+    struct reload *r = arg;
+    buf_addf(fixed ? &r->restart : &r->changed, "%s\n", path);
+}
+
+/* ---- checking ---- */
+
+static tda_status read_again(struct host *h, struct reload *r, struct buf *report) {
+    struct buf notes;
+    buf_init(&notes, REPORT_MAX);
+    tda_status s = config_load(&h->source, &r->config, report, &notes);
+    buf_fini(&notes);
+    return s;
+}
+
+/* The plugins under the new configuration, for nobody but the check of its profiles. */
+static tda_status check_whole(struct host *h, struct reload *r, struct registry **ret_registry, struct buf *report) {
+    tda_status s = read_again(h, r, report);
+    if (!s) s = plugins_prepare(h->plugins, r->config, ret_registry, report);
+    if (s) return s;
+    struct plugins *view;
+    s = plugins_view(h->plugins, r->config, *ret_registry, &view);
+    if (!s) s = host_check_profiles(r->config, view, report);
+    plugins_view_free(view);
+    return s;
+}
+
+/* ---- telling ---- */
+
+static void say_paths(const char *what, const struct buf *paths) {
+    for (const char *p = paths->p, *end = paths->p + paths->n; p && p < end;) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        log_info(what, LOG_STR("setting", ((tda_str){p, (size_t)(lf - p)})));
+        p = lf + 1;
+    }
+}
+
+static void say_errors(const struct buf *report) {
+    for (const char *p = report->p, *end = report->p + report->n; p && p < end;) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        size_t n = (size_t)((lf ? lf : end) - p);
+        log_error("the configuration is not usable and is not taken", LOG_STR("reason", ((tda_str){p, n})));
+        p = lf ? lf + 1 : end;
+    }
+}
+
+static size_t count_lines(const struct buf *b) {
+    size_t n = 0;
+    for (size_t i = 0; i < b->n; i++) n += b->p[i] == '\n';
+    return n;
+}
+
+/* ---- swapping ---- */
+
+/* Nothing can be refused any more: the profiles have been made once for the check. */
+static void swap_whole(struct host *h, struct reload *r, struct registry *registry, struct buf *report) {
+    agent_init_next(&r->agent, h->reloads ? &h->reloads->agent : &h->agent, r->config);
+    plugins_publish(h->plugins, registry);
+    config_publish(h->config, r->config);
+    if (profiles_load(&r->agent, report)) say_errors(report);
+    router_set_agent(h->router, &r->agent);
+    log_set_level((enum log_level)(r->config->log_level + 1));
+}
+
+/* ---- the job ---- */
+
+static void reload_free(struct reload *r) {
+    config_free(r->config);
+    buf_fini(&r->changed);
+    buf_fini(&r->restart);
+    free(r);
+}
+
+static tda_status refused(struct reload *r, const struct buf *report, tda_status s, char *note, size_t note_size) {
+    size_t n = count_lines(report);
+    say_errors(report);
+    if (n)
+        snprintf(note, note_size, "%.*s%s", (int)strcspn(report->p, "\n"), report->p, n > 1 ? " (and more: see the log)" : "");
+    else
+        snprintf(note, note_size, "%s", status_text(s));
+    reload_free(r);
+    return s;
+}
+
+static tda_status taken(struct host *h, struct reload *r, char *note, size_t note_size) {
+    size_t n = count_lines(&r->changed), later = count_lines(&r->restart);
+    r->before = h->reloads;
+    h->reloads = r;
+    say_paths("setting changed", &r->changed);
+    say_paths("setting changed, which takes a restart to count", &r->restart);
+    snprintf(note, note_size, "%zu settings changed, %zu more need a restart", n, later);
+    log_info("configuration read again", LOG_Z("note", note));
+    return TDA_OK;
+}
+
+tda_status host_reload(void *arg, char *note, size_t note_size) {
+    struct host *h = arg;
+    struct registry *registry = NULL;
+    struct buf report;
+    size_t n = 0;
+    for (struct reload *old = h->reloads; old; old = old->before) n++;
+    struct reload *r = n < RELOADS_MAX ? calloc(1, sizeof *r) : NULL;
+    if (!r) {
+        snprintf(note, note_size, n < RELOADS_MAX ? "out of memory" : "read %d times since the start: restart the daemon",
+                 RELOADS_MAX);
+        return TDA_E_LIMIT;
+    }
+    buf_init(&report, REPORT_MAX);
+    buf_init(&r->changed, PATHS_MAX);
+    buf_init(&r->restart, PATHS_MAX);
+    tda_status s = check_whole(h, r, &registry, &report);
+    if (!s) s = config_diff(config_of(h), r->config, add_path, r);
+    if (!s)
+        swap_whole(h, r, registry, &report);
+    else if (registry)
+        plugins_discard(h->plugins, registry);
+    s = s ? refused(r, &report, s, note, note_size) : taken(h, r, note, note_size);
+    buf_fini(&report);
+    return s;
+}
+
+static void write_paths(struct jw *w, const char *key, const struct buf *paths) {
+    jw_open_array(w, key);
+    for (const char *p = paths->p, *end = paths->p + paths->n; p && p < end;) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        jw_str(w, (tda_str){p, (size_t)(lf - p)});
+        p = lf + 1;
+    }
+    jw_end_array(w);
+}
+
+void host_write_reload(void *arg, struct jw *w) {
+    struct host *h = arg;
+    if (!h->reloads) return;
+    write_paths(w, "changed", &h->reloads->changed);
+    write_paths(w, "restart", &h->reloads->restart);
+}
+
+void host_free_reloads(struct host *h) {
+    while (h->reloads) {
+        struct reload *r = h->reloads;
+        h->reloads = r->before;
+        reload_free(r);
+    }
+}
