@@ -312,7 +312,6 @@ tda_status config_load(const struct config_source *source, struct config **ret_c
         config_free(c);
         return TDA_E_NOMEM;
     }
-    atomic_init(&c->now, c);
     *ret_config = c;
     return TDA_OK;
 }

@@ -103,7 +103,7 @@ struct config {
     struct config_model *models; /* of models and prices */
     size_t n_models;
     struct config_shown *shown; /* where each setting came from, for --explain */
-    /* Of the one that the daemon began with: what counts now (config_now). Itself until the first reload. */
+    /* Of the one that the daemon began with: what counts now (config_now). NULL until the first reload. */
     _Atomic(const struct config *) now;
 };
 
@@ -124,7 +124,8 @@ void config_free(struct config *c);
  * one configuration whole; a request keeps the one it began with. What was replaced stays until the end: calls, connections and
  * registries point into it. [any] */
 static inline const struct config *config_now(const struct config *first) {
-    return atomic_load_explicit(&first->now, memory_order_acquire);
+    const struct config *now = atomic_load_explicit(&first->now, memory_order_acquire);
+    return now ? now : first;
 }
 void config_publish(struct config *first, const struct config *next);
 /* Each setting that has another value, secrets included, by path. `fixed`: it is read at the start only. NOMEM: fn was not called.
