@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "host.h"
+#include "life.h"
 #include "loop/flow.h"
 #include "plugin/calls.h"
 #include "session/open.h"
@@ -510,13 +511,9 @@ static void reload_ended(void *arg UNUSED, tda_status status UNUSED, const char 
 
 static int wait_for_signal(const struct host *h, const sigset_t *set) {
     for (;;) {
-        int sig = 0;
-        if (sigwait(set, &sig)) continue;
-        if (sig == SIGHUP) {
-            jobs_run_now(h->jobs, TDA_STR("config_reload"), reload_ended, NULL, NULL);
-            continue;
-        }
-        return sig;
+        int sig = life_wait(h, set);
+        if (sig != SIGHUP) return sig;
+        jobs_run_now(h->jobs, TDA_STR("config_reload"), reload_ended, NULL, NULL);
     }
 }
 
@@ -529,8 +526,10 @@ static int run(struct host *h, const sigset_t *signals) {
         return 1;
     }
     say_ready(h);
+    life_notify("READY=1");
     int sig = wait_for_signal(h, signals);
     log_info("stopping", LOG_Z("signal", sig == SIGINT ? "INT" : "TERM"));
+    life_notify("STOPPING=1");
     host_stop(h);
     log_info("stopped");
     return 0;
@@ -571,6 +570,7 @@ int main(int argc, char **argv) {
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    life_init();
     if (hash_init()) return usage_error("no source of random numbers", NULL);
     buf_init(&report, 1 << 20);
     buf_init(&notes, 1 << 20);

@@ -54,7 +54,7 @@ bool loop_stopping(const struct loop *l) {
 /* ---- how long callbacks take ---- */
 
 void loop_label(struct loop *l, const char *label) {
-    l->label = label;
+    atomic_store_explicit(&l->label, label, memory_order_relaxed);
 }
 
 static void callbacks_begin(struct loop *l) {
@@ -71,12 +71,24 @@ static void callback_done(struct loop *l, const char *kind) {
     int64_t took = clock_now_ns() - l->began_ns;
     if (took > (int64_t)atomic_load_explicit(&l->longest_ns, memory_order_relaxed))
         atomic_store_explicit(&l->longest_ns, (uint64_t)took, memory_order_relaxed);
+    const char *label = atomic_load_explicit(&l->label, memory_order_relaxed);
     if (took > (int64_t)SLOW_MS * NS_PER_MS)
-        log_warn("a callback held up its loop", LOG_Z("what", l->label ? l->label : kind), LOG_INT("ms", took / NS_PER_MS),
+        log_warn("a callback held up its loop", LOG_Z("what", label ? label : kind), LOG_INT("ms", took / NS_PER_MS),
                  LOG_INT("loop", l->index));
-    l->label = NULL;
+    atomic_store_explicit(&l->label, NULL, memory_order_relaxed);
     l->began_ns += took;
     atomic_store_explicit(&l->busy_since_ns, l->began_ns, memory_order_relaxed);
+}
+
+int64_t loop_busy(const struct loop *l, const char **ret_label) {
+    int64_t since = atomic_load_explicit(&l->busy_since_ns, memory_order_relaxed);
+    const char *label = atomic_load_explicit(&l->label, memory_order_relaxed);
+    *ret_label = label ? label : "core";
+    return since ? clock_now_ns() - since : 0;
+}
+
+void loop_dump(struct loop *l) {
+    pthread_kill(l->thread, LOOP_DUMP_SIGNAL);
 }
 
 /* ---- inbox and deferred tasks ---- */

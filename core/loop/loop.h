@@ -32,6 +32,11 @@ bool loop_stopping(const struct loop *l); /* [any] loop_stop was called: no new 
 
 /* Whose code the current callback is about to run ("provider openai"), for the line that is logged when it takes over 10 ms.
  * Borrowed until the callback returns to the loop. */
+/* [any] How long the callback that runs now has been running, and whose it is ("plugin x", "core"); 0: the loop waits. */
+int64_t loop_busy(const struct loop *l, const char **ret_label);
+/* [any] Sends the loop's thread LOOP_DUMP_SIGNAL, whose handler is the caller's. The loop runs. */
+#define LOOP_DUMP_SIGNAL SIGUSR2
+void loop_dump(struct loop *l);
 void loop_label(struct loop *l, const char *label);
 
 /* ---- inbox ---- */

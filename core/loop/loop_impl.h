@@ -42,10 +42,10 @@ struct loop {
     struct watch wake;
     struct task_list deferred;
     struct timer_heap timers;
-    struct flow *flows;     /* open ones */
-    struct child *children; /* not reaped yet, with or without a flow */
-    const char *label;      /* of the callback that runs */
-    int64_t began_ns;       /* when it began */
+    struct flow *flows;          /* open ones */
+    struct child *children;      /* not reaped yet, with or without a flow */
+    _Atomic(const char *) label; /* of the callback that runs; a text that stays */
+    int64_t began_ns;            /* when it began */
     struct epoll_event ready[READY_MAX];
     int n_ready, at_ready;
 };

@@ -60,10 +60,10 @@ struct param {
 };
 
 enum method_flags {
-    METHOD_NO_USER = 1,     /* concerns no user: `user`, common to all, says nothing */
-    METHOD_NEW_USER = 2,    /* works for a user who has no context yet */
-    METHOD_OF_TASK = 8,     /* `start` runs on the loop of the task that `task` names, and needs no context */
-    METHOD_PROFILE = 16,    /* may run under a profile, the user's default one included */
+    METHOD_NO_USER = 1,  /* concerns no user: `user`, common to all, says nothing */
+    METHOD_NEW_USER = 2, /* works for a user who has no context yet */
+    METHOD_OF_TASK = 8,  /* `start` runs on the loop of the task that `task` names, and needs no context */
+    METHOD_PROFILE = 16, /* may run under a profile, the user's default one included */
 };
 
 struct method {
