@@ -38,4 +38,7 @@ tda_status host_reload(void *host, char *note, size_t note_size);
 void host_write_reload(void *host, struct jw *w);
 void host_free_reloads(struct host *h);
 
+/* report.c: the job that says how the host fares. [job thread] */
+tda_status host_report(void *host, char *note, size_t note_size);
+
 #endif

@@ -304,7 +304,14 @@ static tda_status start_jobs(struct host *h) {
                               .enabled = false,
                               .run = host_reload,
                               .arg = h};
+    struct job_spec report = {.name = "report",
+                              .help = "says in the log how the host fares",
+                              .interval_ns = h->config->report_interval,
+                              .enabled = h->config->report_enabled,
+                              .run = host_report,
+                              .arg = h};
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
+    if (!s) s = jobs_add(h->jobs, &report);
     if (!s) s = jobs_add(h->jobs, &reload);
     if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);

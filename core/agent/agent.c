@@ -5,12 +5,17 @@
 
 #include "base/clock.h"
 
+enum { METERS_MAX = 128 };
+
 tda_status agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs) {
     struct configuring_users *users = calloc(1, sizeof *users);
     if (!users) return TDA_E_NOMEM;
     pthread_mutex_init(&users->lock, NULL);
     *a = (struct agent){.config = c, .plugins = ps, .contexts = cs, .configuring = users};
-    return TDA_OK;
+    tda_status s = meters_new(METERS_MAX, &a->providers);
+    if (!s) s = meters_new(METERS_MAX, &a->servers);
+    if (s) agent_fini(a);
+    return s;
 }
 
 void agent_init_next(struct agent *a, const struct agent *before, const struct config *c) {
@@ -22,7 +27,9 @@ void agent_fini(struct agent *a) {
     if (!a->configuring) return;
     pthread_mutex_destroy(&a->configuring->lock);
     free(a->configuring);
-    a->configuring = NULL;
+    meters_free(a->providers);
+    meters_free(a->servers);
+    *a = (struct agent){0};
 }
 
 void agent_cancel(struct work *w) {

@@ -9,6 +9,7 @@
 
 #include "agent/limits.h"
 #include "base/arena.h"
+#include "base/meter.h"
 #include "config/config.h"
 #include "context/context.h"
 #include "plugin/calls.h"
@@ -23,6 +24,8 @@ struct agent {
     struct sessions *sessions; /* NULL: nothing is kept */
     struct limits *limits;     /* NULL: nobody is limited */
     struct configuring_users *configuring;
+    struct meters *providers; /* attempts, by the provider's name: the service's time */
+    struct meters *servers;   /* tool calls, by the MCP server's */
 };
 
 /* Users with a configure under way: one list for all agents that reloads make. */

@@ -80,7 +80,10 @@ static void note_call(struct work *w, const struct tda_usage *given) {
 static void on_done(void *arg, const struct tda_result *r) {
     struct model_call *m = arg;
     struct tda_result result = *r;
-    m->work->meta.upstream_ns += call_upstream_ns(m->call);
+    int64_t took_ns = call_upstream_ns(m->call);
+    m->work->meta.upstream_ns += took_ns;
+    meter_record(meters_get(m->work->agent->providers, snapshot_get(m->work->snapshot, TDA_CTX_PROVIDER)), took_ns,
+                 r->cls != TDA_C_OK);
     if (m->answer.too_large && !m->cancelled) {
         result.cls = TDA_C_TOO_LARGE;
         result.text = TDA_STR("the answer is larger than calls.max_answer allows");

@@ -108,8 +108,16 @@ static void check_structured(struct tool_call *c) {
     if (v == SCHEMA_INVALID) refuse_result(c, &report);
 }
 
+/* What users call servers of their own says nothing to an operator, and must not use up his table. */
+static struct meter *server_meter(const struct work *w) {
+    tda_str name = snapshot_get(w->snapshot, TDA_CTX_MCP_SERVER_NAME);
+    bool operators = config_server_find(w->agent->config, name) != NULL;
+    return meters_get(w->agent->servers, operators ? name : TDA_STR("(users' own)"));
+}
+
 static void on_done(void *arg, const struct tda_result *r) {
     struct tool_call *c = arg;
+    meter_record(server_meter(c->work), call_upstream_ns(c->call), r->cls != TDA_C_OK);
     if (r->cls == TDA_C_OK) {
         c->is_error = r->is_error != 0;
         check_structured(c);

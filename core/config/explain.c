@@ -214,6 +214,7 @@ static bool is_fixed(const char *path) {
                                         "sessions.queue",
                                         "maintenance.context_cleanup.interval",
                                         "maintenance.context_cleanup.enabled",
+                                        "maintenance.report.",
                                         "maintenance.session_retention.interval",
                                         "maintenance.session_retention.enabled",
                                         "limits.workers",

@@ -102,6 +102,41 @@ static void write_requests(struct request *q) {
     jw_end_object(&q->out);
 }
 
+static void write_meter(const struct meter *m, const char *name, struct jw *w) {
+    jw_begin_object(w);
+    jw_put_z(w, "name", name);
+    jw_put_u64(w, "count", m->count);
+    jw_put_u64(w, "failed", m->failed);
+    jw_put_u64(w, "mean_us", m->count ? m->sum_us / m->count : 0);
+    jw_put_u64(w, "p50_us", meter_quantile_us(m, 0.5));
+    jw_put_u64(w, "p90_us", meter_quantile_us(m, 0.9));
+    jw_put_u64(w, "p99_us", meter_quantile_us(m, 0.99));
+    jw_put_u64(w, "max_us", m->max_us);
+    jw_end_object(w);
+}
+
+static void write_meters(const struct meters *ms, const char *key, struct jw *w) {
+    const struct meter *m;
+    jw_open_array(w, key);
+    for (size_t i = 0; (m = meters_at(ms, i)); i++)
+        if (m->count) write_meter(m, m->name, w);
+    jw_end_array(w);
+}
+
+static void write_latency(struct request *q) {
+    const struct agent *a = router_options(q->router)->agent;
+    jw_open_object(&q->out, "latency");
+    jw_open_array(&q->out, "methods");
+    for (const struct method *m = NULL; (m = method_next(m));) {
+        const struct meter *meter = router_meter(q->router, m);
+        if (meter->count) write_meter(meter, m->name, &q->out);
+    }
+    jw_end_array(&q->out);
+    write_meters(a->providers, "providers", &q->out);
+    write_meters(a->servers, "servers", &q->out);
+    jw_end_object(&q->out);
+}
+
 static int is_number(const struct dirent *entry) {
     return entry->d_name[0] != '.';
 }
@@ -132,6 +167,7 @@ void host_stats(struct request *q) {
     jw_put_u64(&q->out, "contexts", contexts_count(o->contexts));
     jw_put_i64(&q->out, "children", o->launcher ? launcher_children(o->launcher) : 0);
     write_requests(q);
+    write_latency(q);
     write_calls(o, &q->out);
     write_workers(o, &q->out);
     write_loops(o, &q->out);

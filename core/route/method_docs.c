@@ -39,6 +39,9 @@ static const struct result_doc info[] = {
     END};
 static const struct result_doc stats[] = {
     {"uptime_s, resident_bytes, descriptors, contexts, children", "number", "of the whole process"},
+    {"latency", "object",
+     "methods[], providers[] (attempts, the service's time), servers[] (tool calls): name, count, failed, mean_us, p50_us, p90_us, "
+     "p99_us, max_us"},
     {"requests, tasks, stored_replies, session_store, calls, workers, loops, front_door", "object", "counters of each part"},
     END};
 static const struct result_doc methods[] = {

@@ -252,6 +252,14 @@ static const struct method methods[] = {
     {"job.run", "Run a maintenance job now.", METHOD_NO_USER, name_params, host_job_run, NULL},
 };
 
+size_t methods_count(void) {
+    return ARRAY_LEN(methods);
+}
+
+size_t method_index(const struct method *m) {
+    return (size_t)(m - methods);
+}
+
 const struct method *method_next(const struct method *m) {
     m = m ? m + 1 : methods;
     return m < methods + ARRAY_LEN(methods) ? m : NULL;

@@ -3,6 +3,7 @@
 #define ROUTE_REQUEST_H
 
 #include "agent/profile.h"
+#include "base/meter.h"
 #include "base/ref.h"
 #include "route/envelope.h"
 #include "route/idempotency.h"
@@ -79,6 +80,8 @@ const struct method *method_find(tda_str name);
 tda_status unknown_method(tda_str name, struct error *e);
 /* Checks names and types against the method's table. */
 tda_status params_check(const struct method *m, struct json params, struct error *e);
+size_t methods_count(void);
+size_t method_index(const struct method *m);
 const struct method *method_next(const struct method *m); /* of those that can be called; NULL begins, and is the end */
 const struct param *params_common(void);
 const char *param_type_name(enum param_type t);
@@ -114,6 +117,7 @@ struct route_stats {
     uint64_t requests, errors, refused, cancelled, in_flight, users_in_flight;
 };
 void router_stats(struct router *r, struct route_stats *ret);
+const struct meter *router_meter(const struct router *r, const struct method *m);
 const struct router_options *router_options(const struct router *r);
 const struct config *router_config(const struct router *r); /* what counts now */
 struct agent *router_agent(struct router *r);               /* likewise */

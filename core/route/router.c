@@ -18,8 +18,10 @@ tda_status router_new(const struct router_options *o, struct router **ret) {
     r->o = *o;
     atomic_init(&r->agent, o->agent);
     r->started_ns = clock_now_ns();
-    if (idempotency_new(o->config, &r->idempotency) || tasks_new(o->config, &r->tasks)) {
+    r->meters = calloc(methods_count(), sizeof *r->meters);
+    if (!r->meters || idempotency_new(o->config, &r->idempotency) || tasks_new(o->config, &r->tasks)) {
         idempotency_free(r->idempotency);
+        free(r->meters);
         free(r);
         return TDA_E_NOMEM;
     }
@@ -36,6 +38,7 @@ void router_free(struct router *r) {
     if (!r) return;
     idempotency_free(r->idempotency);
     tasks_free(r->tasks);
+    free(r->meters);
     pthread_cond_destroy(&r->idle);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -55,6 +58,10 @@ struct agent *router_agent(struct router *r) {
 
 void router_set_agent(struct router *r, struct agent *agent) {
     atomic_store_explicit(&r->agent, agent, memory_order_release);
+}
+
+const struct meter *router_meter(const struct router *r, const struct method *m) {
+    return &r->meters[method_index(m)];
 }
 
 struct idempotency *router_idempotency(struct router *r) {
@@ -209,6 +216,7 @@ void request_reply(struct request *q, const struct error *e) {
         buf_clear(&q->result);
         envelope_error(&q->result, 0, e);
     }
+    if (q->method) meter_record(&r->meters[method_index(q->method)], clock_now_ns() - q->began_ns, e != NULL);
     if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
     if (q->task) task_end(q->task, e, buf_str(&q->result));
     struct idem_waiter *joined =

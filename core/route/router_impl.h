@@ -24,6 +24,7 @@ struct router {
     struct idempotency *idempotency;
     struct tasks *tasks;
     int64_t started_ns;
+    struct meter *meters; /* by method */
     _Atomic uint64_t serial, requests, errors, refused, cancelled;
     pthread_mutex_t lock;
     pthread_cond_t idle;
