@@ -103,6 +103,10 @@ void agent_completions_get(struct work *w);
 void agent_resources_list(struct work *w);
 void agent_resources_templates(struct work *w);
 void agent_resources_read(struct work *w);
+void agent_mcp_list(struct work *w); /* mcp.list */
+void agent_mcp_logs(struct work *w);
+void agent_mcp_restart(struct work *w);
+void agent_mcp_probe(struct work *w);
 void agent_configure(struct work *w); /* configure */
 void agent_models(struct work *w);    /* models.list */
 void agent_cancel(struct work *w);    /* harmless after done */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/redact.h"
 #include "context/context_impl.h"
 #include "context/secret_memory.h"
 
@@ -19,8 +20,6 @@ struct secrets {
     size_t n;
     struct secret items[SECRETS_MAX];
 };
-
-enum { REDACT_MIN = 6 };
 
 static size_t room_for(size_t n) {
     return n + 1;
@@ -131,26 +130,6 @@ void secrets_names(const struct secrets *s, secrets_visit visit, void *arg) {
     for (size_t i = 0; s && i < s->n; i++) visit(arg, s->items[i].name);
 }
 
-static void redact_one(const struct secret *item, struct buf *text) {
-    static const char mark[] = "[redacted]";
-    const size_t mark_n = sizeof mark - 1;
-    if (item->n < REDACT_MIN) return;
-    for (size_t at = 0; at + item->n <= text->n;) {
-        char *hit = memmem(text->p + at, text->n - at, item->value, item->n);
-        if (!hit) return;
-        size_t pos = (size_t)(hit - text->p);
-        if (item->n < mark_n && buf_reserve(text, mark_n - item->n)) {
-            text->n = pos; /* better too little than a secret */
-            return;
-        }
-        hit = text->p + pos;
-        memmove(hit + mark_n, hit + item->n, text->n - pos - item->n);
-        memcpy(hit, mark, mark_n);
-        text->n = text->n - item->n + mark_n;
-        at = pos + mark_n;
-    }
-}
-
 void secrets_redact(const struct secrets *s, struct buf *text) {
-    for (size_t i = 0; s && i < s->n; i++) redact_one(&s->items[i], text);
+    for (size_t i = 0; s && i < s->n; i++) redact(text, (tda_str){s->items[i].value, s->items[i].n});
 }

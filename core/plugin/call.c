@@ -376,6 +376,7 @@ tda_status adapter_call(struct conn *conn, const struct call_spec *spec, const s
     conn_ref(conn);
     c->conn = conn;
     LIST_INSERT_HEAD(&conn->calls, c, of_conn);
+    conn->health->calls++;
     owner_flow_opened(&c->owner); /* all of it is the server's time */
     *ret_call = c;
     plugin_enter(&c->owner);

@@ -7,9 +7,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/redact.h"
 #include "plugin/plugin_impl.h"
 
-enum { FORCE_GRACES = 3 };
+enum { FORCE_GRACES = 3, LINE_MAX = 4096 };
 
 static _Atomic uint64_t last_change;
 
@@ -27,6 +28,7 @@ void conn_unref(struct conn *c) {
     for (size_t i = 0; i < CTX_FIELDS; i++) free(c->fields[i]);
     free(c->url);
     buf_fini(&c->info);
+    health_unref(c->health);
     free(c);
 }
 
@@ -53,15 +55,32 @@ static void tell_waiters(struct conn *c) {
     }
 }
 
+/* ---- what is said ---- */
+
+/* The child may print what it was given: the operator's, and none of the user's business. */
+static void clean(const struct conn *c, tda_str text, struct buf *out) {
+    buf_init(out, 3 * LINE_MAX); /* a byte that is no UTF-8 becomes three */
+    text_sanitise((tda_str){text.p, text.n < LINE_MAX ? text.n : LINE_MAX}, out);
+    for (size_t i = 0; c->server && i < c->server->n_env; i++)
+        if (c->server->env[i].is_secret) redact(out, tda_str_of(c->server->env[i].val));
+}
+
+void conn_say(struct conn *c, enum conn_log_from from, tda_str text) {
+    struct buf line;
+    if (conn_is_shared(c) && from != LOG_FROM_HOST) return;
+    clean(c, text, &line);
+    conn_log_add(&c->health->log, from, buf_str(&line));
+    buf_fini(&line);
+}
+
 /* ---- the end ---- */
 
 void conn_set_end(struct conn *c, uint32_t cls, tda_str text) {
     if (c->end.cls) return; /* the first reason is the reason */
-    struct buf clean;
-    buf_init(&clean, 3 * sizeof c->why); /* a byte that is no UTF-8 becomes three */
-    text_sanitise((tda_str){text.p, text.n < sizeof c->why ? text.n : sizeof c->why}, &clean);
-    snprintf(c->why, sizeof c->why, "%.*s", STR_FMT(buf_str(&clean)));
-    buf_fini(&clean);
+    struct buf shown;
+    clean(c, text, &shown);
+    snprintf(c->why, sizeof c->why, "%.*s", STR_FMT(buf_str(&shown)));
+    buf_fini(&shown);
     c->end =
         (struct tda_result){.size = sizeof c->end, .cls = cls ? cls : TDA_C_NETWORK, .retry_ms = -1, .text = tda_str_of(c->why)};
 }
@@ -88,9 +107,18 @@ static void drop_object(struct conn *c) {
     c->object = NULL;
 }
 
+static void tell_health(struct conn *c) {
+    char text[sizeof c->why + 16];
+    int64_t lived_ns = c->ready_ns ? clock_now_ns() - c->ready_ns : -1;
+    snprintf(text, sizeof text, "ended: %s", c->why);
+    conn_say(c, LOG_FROM_HOST, tda_str_of(text));
+    health_ended(c->health, c->owner.pl->plugins->config, c->end.cls, c->why, lived_ns);
+}
+
 /* The plugin knows it no more; its reference goes. */
 void conn_fini(struct conn *c) {
     struct loop *l = c->owner.pl->loop;
+    tell_health(c);
     timer_stop(l, &c->force);
     timer_stop(l, &c->ready);
     timer_stop(l, &c->idle);
@@ -189,6 +217,8 @@ static void became_ready(struct conn *c, const struct tda_conn_event *event) {
     c->state = CONN_READY;
     timer_stop(c->owner.pl->loop, &c->ready);
     conn_idle_clock(c);
+    c->ready_ns = c->used_ns;
+    conn_say(c, LOG_FROM_HOST, TDA_STR("ready"));
     c->changes = next_change();
     buf_clear(info);
     if (event->json.n && json_check(event->json, 0, NULL) == TDA_OK && buf_add_str(info, event->json)) buf_clear(info);
@@ -196,13 +226,12 @@ static void became_ready(struct conn *c, const struct tda_conn_event *event) {
 }
 
 static void say(struct conn *c, const struct tda_conn_event *event) {
-    char line[512];
-    struct buf clean;
-    buf_init(&clean, sizeof line * 4);
-    text_sanitise((tda_str){event->text.p, event->text.n < sizeof line ? event->text.n : sizeof line}, &clean);
+    struct buf line;
+    clean(c, event->text, &line);
     enum log_level level = event->level >= 1 && event->level <= 4 ? (enum log_level)event->level : LOG_LEVEL_INFO;
-    LOG_AT(level, "MCP server says", LOG_Z("server", c->server ? c->server->name : ""), LOG_STR("text", buf_str(&clean)));
-    buf_fini(&clean);
+    LOG_AT(level, "MCP server says", LOG_Z("server", conn_server_name(c)), LOG_STR("text", buf_str(&line)));
+    buf_fini(&line);
+    conn_say(c, LOG_FROM_SERVER, event->text);
 }
 
 tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event) {
@@ -227,6 +256,7 @@ tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event) {
 
 void conn_flow_event(struct owner *o, const struct tda_flow_event *event) {
     struct conn *c = (struct conn *)o;
+    if (event->kind == TDA_FLOW_STDERR) conn_say(c, LOG_FROM_STDERR, event->data);
     if (c->state >= CONN_ENDED) return;
     plugin_enter(o);
     o->plugin->loaded.adapter->conn_flow(o->self, o->handle, event);

@@ -6,7 +6,7 @@
 
 enum { INFO_MAX = 64 << 10 };
 
-static tda_status unknown_server(const struct config *c, tda_str name, struct error *e) {
+tda_status server_unknown(const struct config *c, tda_str name, struct error *e) {
     struct buf known;
     buf_init(&known, 160);
     for (size_t i = 0; i < c->n_servers; i++) buf_addf(&known, "%s%s", i ? ", " : "", c->servers[i].name);
@@ -27,9 +27,9 @@ tda_status server_find(const struct config *config, const struct snapshot *s, st
     const char *operators = ret->config ? ret->config->url : NULL;
     if (operators && !(ret->url = str_dup(tda_str_of(operators)))) return error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     if (ret->config) return TDA_OK;
-    if (json_parse(snapshot_get(s, TDA_CTX_SERVER_CONFIGS), 0, &doc, NULL)) return unknown_server(config, name, e);
+    if (json_parse(snapshot_get(s, TDA_CTX_SERVER_CONFIGS), 0, &doc, NULL)) return server_unknown(config, name, e);
     tda_str url = json_str(json_key(json_key(json_root(doc), name), TDA_STR("url")));
-    if (!url.n) return unknown_server(config, name, e);
+    if (!url.n) return server_unknown(config, name, e);
     return (ret->url = str_dup(url)) ? TDA_OK : error_set(e, TDA_E_NOMEM, NULL, "out of memory");
 }
 
@@ -80,7 +80,10 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     server->url = NULL;
     buf_init(&c->info, INFO_MAX);
     const char *user = conn_is_shared(c) ? "" : snapshot_user(spec->snapshot);
-    tda_status s = check_limits(pl, user, conn_is_shared(c), e);
+    c->health = health_get(&pl->health, user, server->name, c->url);
+    if (!c->health) return TDA_E_NOMEM;
+    tda_status s = health_admit(c->health, e);
+    if (!s) s = check_limits(pl, user, conn_is_shared(c), e);
     if (s) return s;
     struct plugin *p = find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
     if (!p) return TDA_E_UNSUPPORTED;
@@ -100,6 +103,7 @@ tda_status conn_new(const struct call_spec *spec, struct server_ref *server, str
         return s;
     }
     conn_init(c);
+    c->health->starts++;
     LIST_INSERT_HEAD(&pl->conns, c, of_loop);
     atomic_fetch_add_explicit(&pl->plugins->conns_open, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->owner.plugin->conns, 1, memory_order_relaxed);
@@ -131,6 +135,7 @@ void conn_connect(struct conn *c) {
                                 .era = c->server ? c->server->era : TDA_ERA_ANY,
                                 .asks = c->server ? c->server->asks : TDA_ASK_FORM | TDA_ASK_URL};
     conn_ready_clock(c, true);
+    conn_say(c, LOG_FROM_HOST, TDA_STR("connecting"));
     plugin_enter(&c->owner);
     tda_status s = c->owner.plugin->loaded.adapter->connect(c->owner.self, c->owner.handle, &server);
     plugin_leave();

@@ -9,6 +9,7 @@
 #include "loop/url.h"
 #include "loop/workers.h"
 #include "plugin/calls.h"
+#include "plugin/health.h"
 #include "plugin/load.h"
 
 enum { LOOPS_MAX = 64, TIMERS_MAX = 16 };
@@ -105,6 +106,7 @@ struct plugin_loop {
     unsigned late; /* calls that have been answered while a worker still runs them */
     LIST_HEAD(conn_list, conn) conns;
     struct conn_set shared;
+    struct health_table health;
 };
 
 struct plugin_loop *plugin_loop_here(void); /* the calling thread's, or NULL */
@@ -272,6 +274,8 @@ struct conn {
     int64_t used_ns;                        /* when the last holder let go */
     void *kept;                             /* conn_keep */
     live_drop kept_drop;                    /* of it */
+    struct health *health;                  /* a reference */
+    int64_t ready_ns;                       /* when it became ready; 0: it has not */
     LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
     LIST_HEAD(call_list, call) calls;
     LIST_HEAD(ask_list, ask) asks;
@@ -302,12 +306,15 @@ static inline bool conn_is_shared(const struct conn *c) {
     return c->server && c->server->share;
 }
 
+tda_status server_unknown(const struct config *c, tda_str name, struct error *e);
 tda_status conn_new(const struct call_spec *spec, struct server_ref *server, struct conn **ret, struct error *e);
 void conn_init(struct conn *c);
 void conn_connect(struct conn *c); /* its first step; may end it at once */
 void conn_close(struct conn *c, const char *why);
 void conn_set_end(struct conn *c, uint32_t cls, tda_str text); /* the first reason is the reason */
 void conn_fini(struct conn *c);
+/* A line for the connection's log, made clean. Nothing of what a process shared by all says is kept. */
+void conn_say(struct conn *c, enum conn_log_from from, tda_str text);
 void conn_leave_set(struct conn *c);  /* harmless when it has */
 void conn_idle_clock(struct conn *c); /* it is ready: from now on it can be idle */
 void conn_ref(struct conn *c);

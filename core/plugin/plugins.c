@@ -247,6 +247,7 @@ tda_status plugins_open_loop(struct plugins *ps, struct loop *l) {
     struct plugin_loop *pl = calloc(1, sizeof *pl);
     if (!pl) return TDA_E_NOMEM;
     *pl = (struct plugin_loop){.plugins = ps, .loop = l, .index = loop_index(l)};
+    health_table_init(&pl->health);
     ps->loops[pl->index] = pl;
     plugin_loop_bind(pl);
     for (size_t i = 0; i < r->n; i++) {
@@ -269,6 +270,7 @@ void plugins_close_loop(struct plugins *ps, struct loop *l) {
     scratch_clear();
     if (pl->late) return;
     plugin_loop_unbind(pl);
+    health_table_fini(&pl->health);
     ps->loops[pl->index] = NULL;
     free(pl->slots);
     free(pl);

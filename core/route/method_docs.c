@@ -21,8 +21,8 @@
     "timeout unreachable protocol context_full filtered internal plugin_not_loaded unknown_provider"
 #define STORE "sessions_off store_busy store_full store_failed store_timeout store_damaged too_large"
 #define SESSION "unknown_profile two_profiles session_not_found session_read_only session_busy session_full quota_exceeded"
-#define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children too_many_connections"
 #define SERVER "not_offered upstream_refused upstream_failed timeout too_large protocol rate_limited " TOOLS
+#define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children too_many_connections mcp_parked"
 
 static const struct result_doc ping[] = {{"pong", "boolean", "true"}, END};
 static const struct result_doc info[] = {
@@ -125,6 +125,31 @@ static const struct result_doc templates[] = {
     END};
 static const struct result_doc contents[] = {
     {"server", "text", "name of the MCP server"}, {"contents[]", "object", "uri, mime, and text or data (base64)"}, META, END};
+#define SERVER_ROW                                                                                                                 \
+    {"name", "text", "as users name it"}, {"own", "boolean", "the user's own, not the operator's"},                                \
+        {"transport", "text", "process or url"}, {"share", "boolean", "one connection for all users"},                             \
+        {"stateful", "boolean", "a connection for each session"},                                                                  \
+        {"state", "text", "of his connection: none, starting, ready, closing; without one parked, or failed last time"},           \
+        {"connections, processes", "number", "his, alive now; of a shared server all users'"},                                     \
+        {"since", "text", "when it became ready"},                                                                                 \
+        {"era, version, wire, capabilities, server", "text", "what the server said of itself, once it is ready"},                  \
+        {"calls, starts, failures", "number", "of his; failures in a row"},                                                        \
+        {"parked_ms", "number", "until it is tried again; absent when it is not parked"}, {                                        \
+        "last_error, last_error_at", "text", "absent when there was none"                                                          \
+    }
+static const struct result_doc servers[] = {{"servers[]", "object", "as the members of mcp.probe, without steps"}, META, END};
+static const struct result_doc probed[] = {
+    {"steps[]", "object", "step (connect, tools, prompts, resources), us: microseconds, count or error"}, SERVER_ROW, META, END};
+static const struct result_doc said[] = {{"server", "text", "its name"},
+                                         {"lines[]", "object", "n (counts from 1), at, from (stderr, server, host), text"},
+                                         {"next", "number", "give it as `after` for what follows"},
+                                         META,
+                                         END};
+static const struct result_doc restarted[] = {{"server", "text", "its name"},
+                                              {"closed", "number", "connections that were closed"},
+                                              {"was_parked", "boolean", "it is parked no longer"},
+                                              META,
+                                              END};
 static const struct result_doc submitted[] = {{"task", "text", "its id"}, {"state", "text", "pending"}, END};
 static const struct result_doc polled[] = {
     {"task, method", "text", "what it is"},
@@ -228,6 +253,10 @@ static const struct method_doc docs[] = {
     {"resources.list", true, resources, "not_configured invalid_param " SERVER},
     {"resources.templates", false, templates, "not_configured invalid_param " SERVER},
     {"resources.read", true, contents, "not_configured not_found " SERVER},
+    {"mcp.list", true, servers, ""},
+    {"mcp.probe", false, probed, "missing_param timeout " TOOLS " " UPSTREAM},
+    {"mcp.logs", false, said, "missing_param invalid_param unknown_mcp_server shared_server"},
+    {"mcp.restart", false, restarted, "missing_param unknown_mcp_server shared_server"},
     {"task.submit", false, submitted, "invalid_param not_configured too_many_tasks"},
     {"task.poll", true, polled, "invalid_param not_found denied task_lost"},
     {"task.cancel", false, cancelled, "not_found denied task_lost already_finished"},
@@ -357,6 +386,8 @@ const struct word_doc error_docs[] = {
     {"listing_failed", "its tools could not be listed"},
     {"too_many_children", "too many MCP servers run"},
     {"too_many_connections", "too many connections to MCP servers, of this user or in all"},
+    {"mcp_parked", "the MCP server failed too often in a row: retry_ms says when it is tried again"},
+    {"shared_server", "the MCP server is shared by all users, and this is not for one of them"},
     {"unknown_tool", "the server has no such tool"},
     {"missing_argument", "an argument that the tool requires is missing"},
     {"invalid_arguments", "the arguments are no JSON object"},

@@ -90,22 +90,26 @@ static const struct param enable_params[] = {
     {NULL, 0, false, NULL},
 };
 static const struct param profile_params[] = {PROFILE, {NULL, 0, false, NULL}};
+#define OF_SESSION                                                                                                                 \
+    { "session", PARAM_TEXT, false, "id of a session, whose connection it is where the server is stateful" }
+static const struct param tools_params[] = {PROFILE, OF_SESSION, {NULL, 0, false, NULL}};
 static const struct param call_params[] = {
     PROFILE,
     {"name", PARAM_TEXT, true, "the tool, as tools.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments"},
-    {"session", PARAM_TEXT, false, "of a session, where the server keeps sessions apart"},
+    OF_SESSION,
     {NULL, 0, false, NULL},
 };
 #define PAGE                                                                                                                       \
     {"limit", PARAM_NUMBER, false, "at most this many (default 200, at most 1000)"}, {                                             \
         "cursor", PARAM_TEXT, false, "as the former reply gave it: what comes next"                                                \
     }
-static const struct param page_params[] = {PROFILE, PAGE, {NULL, 0, false, NULL}};
+static const struct param page_params[] = {PROFILE, PAGE, OF_SESSION, {NULL, 0, false, NULL}};
 static const struct param prompt_params[] = {
     PROFILE,
     {"name", PARAM_TEXT, true, "the prompt, as prompts.list shows it"},
     {"arguments", PARAM_OBJECT, false, "its arguments, texts"},
+    OF_SESSION,
     {NULL, 0, false, NULL},
 };
 static const struct param completion_params[] = {
@@ -115,11 +119,23 @@ static const struct param completion_params[] = {
     {"argument", PARAM_TEXT, true, "name of the argument that is being written"},
     {"value", PARAM_TEXT, true, "its beginning"},
     {"context", PARAM_OBJECT, false, "arguments that have their value already: {name: text}"},
+    OF_SESSION,
     {NULL, 0, false, NULL},
 };
 static const struct param uri_params[] = {
     PROFILE,
     {"uri", PARAM_TEXT, true, "the resource, as resources.list shows it or a template makes it"},
+    OF_SESSION,
+    {NULL, 0, false, NULL},
+};
+#define SERVER                                                                                                                     \
+    { "server", PARAM_TEXT, false, "its name, as mcp.list shows it; without it the context's" }
+static const struct param server_params[] = {PROFILE, SERVER, {NULL, 0, false, NULL}};
+static const struct param logs_params[] = {
+    PROFILE,
+    SERVER,
+    {"lines", PARAM_NUMBER, false, "the last so many lines (default 100, at most 2000)"},
+    {"after", PARAM_NUMBER, false, "of those after this number; a reply's `next`"},
     {NULL, 0, false, NULL},
 };
 static const struct param create_params[] = {
@@ -203,8 +219,16 @@ static const struct method methods[] = {
     {"models.list", "The models that the provider offers.", METHOD_NEW_USER | METHOD_PROFILE, models_params, NULL, agent_models},
     {"chat.complete", "One model call.", METHOD_PROFILE, chat_params, NULL, agent_chat},
     {"agent.run", "A whole turn: model and tools until the model stops.", METHOD_PROFILE, run_params, NULL, agent_run},
-    {"tools.list", "The tools of the context's MCP server.", METHOD_PROFILE, profile_params, NULL, agent_tools_list},
+    {"tools.list", "The tools of the context's MCP server.", METHOD_PROFILE, tools_params, NULL, agent_tools_list},
     {"tools.call", "Call a tool of the context's MCP server.", METHOD_PROFILE, call_params, NULL, agent_tools_call},
+    {"mcp.list", "The operator's MCP servers and the user's own, and how his connections to them fare. Touches nothing.",
+     METHOD_NEW_USER | METHOD_PROFILE, profile_params, NULL, agent_mcp_list},
+    {"mcp.probe", "Connect to an MCP server, where the user is not connected already, and say what it is and how long that took.",
+     METHOD_NEW_USER | METHOD_PROFILE, server_params, NULL, agent_mcp_probe},
+    {"mcp.logs", "What was last said around the user's connections to a server: on stderr, in its protocol, by the host.",
+     METHOD_NEW_USER | METHOD_PROFILE, logs_params, NULL, agent_mcp_logs},
+    {"mcp.restart", "Close the user's connections to a server, and try it again though it is parked: the next use starts it.",
+     METHOD_NEW_USER | METHOD_PROFILE, server_params, NULL, agent_mcp_restart},
     {"tools.enable", "Say which tools and prompts of its MCP server the context may use; a change of server enables all.", 0,
      enable_params, tools_enable, NULL},
     {"prompts.list", "The prompts of the context's MCP server.", METHOD_PROFILE, page_params, NULL, agent_prompts_list},

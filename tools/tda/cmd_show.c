@@ -46,7 +46,7 @@ static int show_members(const struct options *o, const char *method) {
 
 /* ---- rows of the same members ---- */
 
-static void print_rows(struct json rows, const char *const *columns, size_t n) {
+void print_rows(struct json rows, const char *const *columns, size_t n) {
     struct table t;
     table_begin(&t, n);
     for (size_t i = 0; i < n; i++) {

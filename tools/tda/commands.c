@@ -36,6 +36,21 @@
                  "      --prompts A,B      likewise prompts\n"                                                                     \
                  "What a profile does not say is the context's. `default -` sets no default.\n"
 
+#define OPT_MCP                                                                                                                    \
+    "list (the default): the servers there are, and how the user's connections to them fare\n"                                     \
+    "probe: connects, and says what the server is, what it has, and how long that took\n"                                          \
+    "  NAME                   a server that the daemon knows; without it the context's\n"                                          \
+    "  URL                    any server: asked by a daemon of your own, which ends with the command\n"                            \
+    "  -- COMMAND ARGUMENTS   likewise one to be started; `env NAME=VALUE COMMAND` gives it variables\n"                           \
+    "logs: what was last said on stderr, in the server's protocol, and by the host\n"                                              \
+    "  -f, --follow           go on as it comes\n"                                                                                 \
+    "      --lines N          the last so many lines (default 100)\n"                                                              \
+    "restart: closes the user's connections, and tries again what is parked; the next use starts it\n"                             \
+    "\nmore examples:\n"                                                                                                           \
+    "  tda mcp probe -- npx -y @modelcontextprotocol/server-everything\n"                                                          \
+    "  tda mcp probe https://mcp.example.com/mcp\n"                                                                                \
+    "  tda --user alice mcp logs sales -f\n"
+
 const struct command commands[] = {
     {"ask", "TEXT|-", "ask a question; the model may use tools; @TAG at its start runs it under that profile",
      "tda --user alice ask \"How many orders are there?\"\n  tda --user alice ask '@FAST How many orders are there?'", cmd_ask,
@@ -64,6 +79,8 @@ const struct command commands[] = {
     {"backup", "FILE", "copy all sessions and usage into a new file while the daemon works",
      "tda backup /var/backups/tda-sessions.db", cmd_backup,
      "To restore: stop the daemon, put the copy where sessions.path points, remove its -wal and -shm, start.\n"},
+    {"mcp", "[list | probe [NAME | URL | -- COMMAND ARGUMENTS] | logs [NAME] | restart [NAME]]",
+     "MCP servers: their state, a look at one, what it says", "tda --user alice mcp probe sales", cmd_mcp, OPT_MCP},
     {"jobs", "[run NAME]", "maintenance jobs; run one now", "tda jobs run context_cleanup", cmd_jobs, NULL},
     {"models", "[PROVIDER]", "models that the user's provider offers, or another one", "tda --user alice models", cmd_models, NULL},
     {"plugins", "[load NAME|FILE]", "plugins, loaded and refused; load one, or a new version of one", "tda plugins load openai",

@@ -41,6 +41,8 @@ static const struct option_row {
     {"limit", 0, TEXT, AT(limit), 0, NULL},
     {"cursor", 0, TEXT, AT(cursor), 0, NULL},
     {"days", 0, TEXT, AT(days), 0, NULL},
+    {"follow", 'f', FLAG, AT(follow), 0, NULL},
+    {"lines", 0, TEXT, AT(lines), 0, NULL},
     {"inherit", 0, FLAG, AT(inherit), 0, NULL},
 #undef AT
 };
@@ -118,6 +120,7 @@ int options_parse(int argc, char **argv, struct options *o) {
     for (int i = 1; i < argc; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
+            o->after_dashes = o->n_words;
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
             int code = take_option(argc, argv, &i, o);
             if (code >= 0) return code;

@@ -16,10 +16,10 @@ enum { REPEATED_MAX = 16, WORDS_MAX = 32 };
 /* What the command line says. Pointers into argv. */
 struct options {
     const char *socket, *user;
-    bool json, quiet, verbose, help, version, inherit;
+    bool json, quiet, verbose, help, version, inherit, follow;
     int64_t timeout_s;
     const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session, *tools, *prompts;
-    const char *search, *sort, *limit, *cursor, *days;
+    const char *search, *sort, *limit, *cursor, *days, *lines;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
     const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
@@ -28,6 +28,7 @@ struct options {
     size_t n_fields;
     const char *words[WORDS_MAX + 1]; /* the command and its arguments */
     int n_words;
+    int after_dashes; /* so many words stood before "--"; 0: there was none, or nothing before it */
 };
 
 struct command {
@@ -80,6 +81,15 @@ int run_plugin_tool(char **argv);
 /* cmd_configure.c: provider, model, address, server, credentials and fields of the command line; EXIT_USAGE after a message. */
 int put_configuration(struct jw *w, const struct options *o);
 
+/* cmd_show.c: one object a row, its members by name as columns. */
+void print_rows(struct json rows, const char *const *columns, size_t n);
+/* cmd_mcp.c, for a daemon of our own: an MCP server of it, NULL: the context's. */
+int mcp_probe(const struct options *o, const char *server);
+int mcp_logs(const struct options *o, const char *server);
+/* private.c: starts one that knows this server alone, probes, and ends it. */
+int mcp_probe_url(const struct options *o, const char *url);
+int mcp_probe_command(const struct options *o, const char *const *argv);
+
 /* commands */
 int cmd_plugin(const struct options *o);
 int cmd_ask(const struct options *o);
@@ -92,6 +102,7 @@ int cmd_context(const struct options *o);
 int cmd_profile(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_tools(const struct options *o);
+int cmd_mcp(const struct options *o);
 int cmd_jobs(const struct options *o);
 int cmd_models(const struct options *o);
 int cmd_plugins(const struct options *o);
