@@ -112,7 +112,7 @@ static void tell_health(struct conn *c) {
     int64_t lived_ns = c->ready_ns ? clock_now_ns() - c->ready_ns : -1;
     snprintf(text, sizeof text, "ended: %s", c->why);
     conn_say(c, LOG_FROM_HOST, tda_str_of(text));
-    health_ended(c->health, c->owner.pl->plugins->config, c->end.cls, c->why, lived_ns);
+    health_ended(c->health, config_now(c->owner.pl->plugins->config), c->end.cls, c->why, lived_ns);
 }
 
 /* The plugin knows it no more; its reference goes. */

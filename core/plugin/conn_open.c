@@ -80,7 +80,8 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     server->url = NULL;
     buf_init(&c->info, INFO_MAX);
     const char *user = conn_is_shared(c) ? "" : snapshot_user(spec->snapshot);
-    c->health = health_get(&pl->health, user, server->name, c->url);
+    struct health_id id = {user, server->name, c->server, tda_str_of(c->url)};
+    c->health = health_get(&pl->health, &id);
     if (!c->health) return TDA_E_NOMEM;
     tda_status s = health_admit(c->health, e);
     if (!s) s = check_limits(pl, user, conn_is_shared(c), e);

@@ -55,8 +55,10 @@ static void prune(struct health_table *t) {
 }
 
 /* 0: too long. */
-static size_t make_key(const char *user, tda_str name, const char *url, char out[KEY_MAX]) {
-    const tda_str parts[] = {tda_str_of(user), name, tda_str_of(url ? url : "")};
+static size_t make_key(const struct health_id *id, char out[KEY_MAX]) {
+    const struct config_server *c = id->config;
+    const tda_str which = c ? (tda_str){(const char *)c->digest, sizeof c->digest} : id->url;
+    const tda_str parts[] = {tda_str_of(id->user), id->name, which};
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (n + parts[i].n + 1 > KEY_MAX) return 0;
@@ -67,24 +69,24 @@ static size_t make_key(const char *user, tda_str name, const char *url, char out
     return n;
 }
 
-struct health *health_find(struct health_table *t, const char *user, tda_str name, const char *url) {
+struct health *health_find(struct health_table *t, const struct health_id *id) {
     char key[KEY_MAX];
     struct health *h = NULL;
-    size_t n = make_key(user, name, url, key);
+    size_t n = make_key(id, key);
     prune(t);
     if (n) HASH_FIND(hh, t->all, key, n, h);
     return h;
 }
 
-static struct health *health_new(struct health_table *t, const char *user, tda_str name, const char *url) {
+static struct health *health_new(struct health_table *t, const struct health_id *id) {
     char key[KEY_MAX];
-    size_t n = make_key(user, name, url, key);
+    size_t n = make_key(id, key);
     struct health *h = n ? calloc(1, sizeof *h + n) : NULL;
     if (!h) return NULL;
     memcpy(h->key, key, n);
     h->key_n = n;
     h->user = h->key;
-    h->name = h->key + strlen(user) + 1;
+    h->name = h->key + strlen(id->user) + 1;
     h->refs = 1;
     conn_log_init(&h->log);
     HASH_ADD_KEYPTR(hh, t->all, h->key, n, h);
@@ -96,9 +98,9 @@ static struct health *health_new(struct health_table *t, const char *user, tda_s
     return h;
 }
 
-struct health *health_get(struct health_table *t, const char *user, tda_str name, const char *url) {
-    struct health *h = health_find(t, user, name, url);
-    if (!h) return health_new(t, user, name, url);
+struct health *health_get(struct health_table *t, const struct health_id *id) {
+    struct health *h = health_find(t, id);
+    if (!h) return health_new(t, id);
     if (h->refs++ == 0) {
         TAILQ_REMOVE(&t->ended, h, of_ended);
         t->n_ended--;

@@ -1,5 +1,5 @@
 /* What a loop remembers of a server as one user meets it, beyond a single connection: how often it failed, whether it is parked,
- * what was said last. One for each user and server (name and url): what fails for one user is nobody else's trouble. [loop]
+ * what was said last. One for each user and server: what fails for one user is nobody else's trouble. [loop]
  *
  * A server that fails mcp.park_after times in a row is parked: each request for it is refused at once until mcp.park_for is over.
  * Then one attempt is let through, and its failure parks the server for twice as long. Only a connection that lived for
@@ -29,7 +29,7 @@ struct health {
     int64_t last_error_ms; /* wall time */
     struct conn_log log;
     size_t key_n;
-    char key[]; /* user NUL name NUL url */
+    char key[]; /* user NUL name NUL, then the url or the digest of what the operator wrote */
 };
 
 /* Those without a connection are kept for a while, as long as there are not too many of them. */
@@ -42,9 +42,17 @@ struct health_table {
 void health_table_init(struct health_table *t);
 void health_table_fini(struct health_table *t);
 
-/* With a reference, made when there is none; NULL: out of memory. `user` "": of a shared server. `url` NULL: of a command. */
-struct health *health_get(struct health_table *t, const char *user, tda_str name, const char *url);
-struct health *health_find(struct health_table *t, const char *user, tda_str name, const char *url); /* borrowed, or NULL */
+/* Which one. What the operator writes anew is another server: it has not failed yet. */
+struct health_id {
+    const char *user; /* "": of a shared server */
+    tda_str name;
+    const struct config_server *config; /* the operator's; NULL: the user's own */
+    tda_str url;                        /* of the user's own */
+};
+
+/* With a reference, made when there is none; NULL: out of memory. */
+struct health *health_get(struct health_table *t, const struct health_id *id);
+struct health *health_find(struct health_table *t, const struct health_id *id); /* borrowed, or NULL */
 void health_unref(struct health *h);
 void health_forget_user(struct health_table *t, const char *user); /* a user who is erased */
 

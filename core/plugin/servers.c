@@ -18,9 +18,8 @@ static bool is_shared(const struct server *s) {
 }
 
 static void find_health(const struct asking *a, struct server *s) {
-    char *url = s->url.p ? str_dup(s->url) : NULL;
-    if (!s->url.p || url) s->health = health_find(&plugin_loop_here()->health, is_shared(s) ? "" : a->user, s->name, url);
-    free(url);
+    struct health_id id = {is_shared(s) ? "" : a->user, s->name, s->config, s->url};
+    s->health = health_find(&plugin_loop_here()->health, &id);
 }
 
 static struct server operators(const struct asking *a, const struct config_server *config) {
@@ -37,7 +36,7 @@ static struct server own(const struct asking *a, struct json member) {
 
 /* `ret_doc`: what the server's texts point into. */
 static tda_status find(const struct asking *a, tda_str name, struct server *ret, struct json_doc **ret_doc, struct error *e) {
-    const struct config *config = a->plugins->config;
+    const struct config *config = config_now(a->plugins->config);
     const struct config_server *operators_one = config_server_find(config, name);
     if (operators_one) {
         *ret = operators(a, operators_one);
@@ -143,7 +142,7 @@ static void write_one(const struct asking *a, const struct server *s, struct jw 
 }
 
 void servers_write(const struct asking *a, struct jw *w) {
-    const struct config *config = a->plugins->config;
+    const struct config *config = config_now(a->plugins->config);
     struct json_doc *doc GUARD(json_free_p) = NULL;
     jw_begin_array(w);
     for (size_t i = 0; i < config->n_servers; i++) {
