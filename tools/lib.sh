@@ -53,4 +53,4 @@ install_packages() {
 }
 
 build_packages=(build-essential cmake ninja-build pkg-config libyaml-dev libnng-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev libsodium-dev
-  libsqlite3-dev sqlite3 uthash-dev libedit-dev ca-certificates)
+  libsqlite3-dev sqlite3 uthash-dev libedit-dev libncurses-dev ca-certificates)

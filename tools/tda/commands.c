@@ -87,6 +87,7 @@ const struct command commands[] = {
      cmd_plugins, NULL},
     {"plugin", "list | info | check | bench | new ...", "for authors of plugins", "tda plugin check ./hello.so", cmd_plugin, NULL},
     {"stats", "", "counters of the daemon", "tda stats", cmd_stats, NULL},
+    {"top", "", "the daemon as it works: rates, latency, memory; q ends it", "tda top", cmd_top, NULL},
     {"info", "", "version, mode and addresses of the daemon", "tda info", cmd_info, NULL},
     {"ping", "", "is a daemon there", "tda ping", cmd_ping, NULL},
     {"methods", "", "methods that `call` can call", "tda methods", cmd_methods, NULL},

@@ -107,6 +107,7 @@ int cmd_jobs(const struct options *o);
 int cmd_models(const struct options *o);
 int cmd_plugins(const struct options *o);
 int cmd_stats(const struct options *o);
+int cmd_top(const struct options *o);
 int cmd_ping(const struct options *o);
 int cmd_methods(const struct options *o);
 int cmd_info(const struct options *o);
