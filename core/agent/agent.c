@@ -3,15 +3,21 @@
 
 #include <stdio.h>
 
+#include "agent/pins.h"
 #include "base/clock.h"
 
 enum { METERS_MAX = 128 };
 
 tda_status agent_init(struct agent *a, const struct config *c, struct plugins *ps, struct contexts *cs) {
     struct configuring_users *users = calloc(1, sizeof *users);
-    if (!users) return TDA_E_NOMEM;
+    struct kept_pins *pins = pins_new();
+    if (!users || !pins) {
+        free(users);
+        pins_free(pins);
+        return TDA_E_NOMEM;
+    }
     pthread_mutex_init(&users->lock, NULL);
-    *a = (struct agent){.config = c, .plugins = ps, .contexts = cs, .configuring = users};
+    *a = (struct agent){.config = c, .plugins = ps, .contexts = cs, .configuring = users, .pins = pins};
     tda_status s = meters_new(METERS_MAX, &a->providers);
     if (!s) s = meters_new(METERS_MAX, &a->servers);
     if (s) agent_fini(a);
@@ -29,6 +35,7 @@ void agent_fini(struct agent *a) {
     free(a->configuring);
     meters_free(a->providers);
     meters_free(a->servers);
+    pins_free(a->pins);
     *a = (struct agent){0};
 }
 

@@ -26,6 +26,7 @@ struct agent {
     struct configuring_users *configuring;
     struct meters *providers; /* attempts, by the provider's name: the service's time */
     struct meters *servers;   /* tool calls, by the MCP server's */
+    struct kept_pins *pins;   /* pins.c's */
 };
 
 /* Users with a configure under way: one list for all agents that reloads make. */
@@ -93,10 +94,11 @@ struct work {
     struct work *outer; /* of a copy: the work that is asked, and heard of; else NULL */
 };
 
-void agent_chat(struct work *w);         /* chat.complete */
-void agent_run(struct work *w);          /* agent.run: model and tools until it stops; in a session, when params name one */
-void agent_tools_list(struct work *w);   /* tools.list */
-void agent_tools_call(struct work *w);   /* tools.call */
+void agent_chat(struct work *w);       /* chat.complete */
+void agent_run(struct work *w);        /* agent.run: model and tools until it stops; in a session, when params name one */
+void agent_tools_list(struct work *w); /* tools.list */
+void agent_tools_call(struct work *w); /* tools.call */
+void agent_tools_approve(struct work *w);
 void agent_prompts_list(struct work *w); /* prompts.list */
 void agent_prompts_get(struct work *w);
 void agent_completions_get(struct work *w);

@@ -58,6 +58,30 @@ static bool fill(struct tool *t, const struct catalogue *c, const struct tda_eve
            set(&t->annotations, object(whole, "annotations"));
 }
 
+static void add_json(struct buf *all, const char *json) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    if (json && json_parse(tda_str_of(json), 0, &doc, NULL) == TDA_OK)
+        json_canonical(json_root(doc), all);
+    else
+        buf_add_z(all, json ? json : "-");
+    buf_add_char(all, '\n');
+}
+
+/* Each text with its length before it, so that nothing can move from one to the next. */
+static tda_status set_digest(struct tool *t) {
+    struct buf all;
+    tda_str name = tda_str_of(t->name), text = tda_str_of(t->description);
+    buf_init(&all, SIZE_MAX / 4);
+    buf_addf(&all, "%zu:%.*s%zu:%.*s", name.n, STR_FMT(name), text.n, STR_FMT(text));
+    add_json(&all, t->schema);
+    add_json(&all, t->output_schema);
+    add_json(&all, t->annotations);
+    tda_status s = all.status;
+    if (!s) hash_digest(buf_str(&all), t->digest);
+    buf_fini(&all);
+    return s;
+}
+
 bool catalogue_add(struct catalogue *c, const struct tda_event *item) {
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 16;
@@ -67,7 +91,7 @@ bool catalogue_add(struct catalogue *c, const struct tda_event *item) {
         c->cap = cap;
     }
     struct tool t = {0};
-    if (!fill(&t, c, item)) {
+    if (!fill(&t, c, item) || set_digest(&t)) {
         tool_fini(&t);
         return false;
     }
@@ -179,7 +203,11 @@ static const struct tool *search(const struct tool *const *list, size_t n, size_
 const struct tool *catalogue_find(const struct catalogue *c, tda_str wanted) {
     if (!wanted.n) return NULL;
     const struct tool *t = search(c->by_alias, c->n, offsetof(struct tool, alias), wanted);
-    return t ? t : search(c->by_name, c->n, offsetof(struct tool, name), wanted);
+    return t ? t : catalogue_named(c, wanted);
+}
+
+const struct tool *catalogue_named(const struct catalogue *c, tda_str name) {
+    return search(c->by_name, c->n, offsetof(struct tool, name), name);
 }
 
 bool catalogue_enables(const struct catalogue *c, const struct tool *tool, const struct snapshot *s) {

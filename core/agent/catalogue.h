@@ -5,6 +5,7 @@
 #ifndef AGENT_CATALOGUE_H
 #define AGENT_CATALOGUE_H
 
+#include "base/hash.h"
 #include "context/context.h"
 #include "tda/message.h"
 
@@ -13,9 +14,10 @@ struct tool {
     char *alias;
     char *title; /* NULL: none */
     char *description;
-    char *schema;        /* JSON object */
-    char *output_schema; /* likewise; NULL: none */
-    char *annotations;   /* likewise, what the server claims; NULL: nothing */
+    char *schema;                      /* JSON object */
+    char *output_schema;               /* likewise; NULL: none */
+    char *annotations;                 /* likewise, what the server claims; NULL: nothing */
+    unsigned char digest[DIGEST_SIZE]; /* of name, description, both schemas and annotations, however they are written */
 };
 
 struct catalogue {
@@ -35,6 +37,7 @@ bool catalogue_add(struct catalogue *c, const struct tda_event *item); /* an ITE
 tda_status catalogue_seal(struct catalogue *c);
 /* By alias; else by the server's name. */
 const struct tool *catalogue_find(const struct catalogue *c, tda_str name_or_alias);
+const struct tool *catalogue_named(const struct catalogue *c, tda_str name); /* by the server's name alone */
 /* Does the snapshot let it be used? A name in a list that is another tool's alias means that other tool. */
 bool catalogue_enables(const struct catalogue *c, const struct tool *tool, const struct snapshot *s);
 

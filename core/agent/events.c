@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "agent/answer.h"
+#include "agent/toolbox.h"
 
 enum { EVENT_MAX = 1 << 20, SHOWN_MAX = 16 << 10, WARNING_MAX = 400, URL_MAX = 8192 };
 
@@ -144,6 +145,23 @@ void event_progress(struct work *w, tda_str id, const char *tool, tda_str text, 
     put_number(&ev.w, "total", json_key(json_root(doc), TDA_STR("total")));
     shorten(&text, SHOWN_MAX);
     if (text.n) put_clean(&ev.w, "text", text);
+    send(&ev);
+}
+
+void event_tools_changed(struct work *w, const struct toolbox *t) {
+    struct event ev;
+    if (!begin(&ev, w, "tools_changed")) return;
+    jw_put_z(&ev.w, "server", t->catalogue->server);
+    jw_open_array(&ev.w, "tools");
+    for (size_t i = 0; i < t->catalogue->n; i++) {
+        enum pin_state pin = toolbox_pin(t, &t->catalogue->tools[i]);
+        if (pin == PIN_OK) continue;
+        jw_begin_object(&ev.w);
+        jw_put_z(&ev.w, "name", t->catalogue->tools[i].name);
+        jw_put_z(&ev.w, "pinned", pin_state_name(pin));
+        jw_end_object(&ev.w);
+    }
+    jw_end_array(&ev.w);
     send(&ev);
 }
 

@@ -155,11 +155,20 @@ static tda_status disabled_tool(struct tool_call *c, struct error *e) {
     return TDA_E_DENIED;
 }
 
+static tda_status unapproved_tool(struct tool_call *c, enum pin_state pin, struct error *e) {
+    error_set(e, TDA_E_DENIED, pin == PIN_NEW ? "tool_unapproved" : "tool_changed", "the tool %s of %s %s", c->tool->name,
+              c->toolbox->who, pin == PIN_NEW ? "is new, and not approved" : "is not as it was when it was approved");
+    error_field(e, "name");
+    error_hint(e, "look at it in tools.list, then call tools.approve");
+    return TDA_E_DENIED;
+}
+
 static tda_status check(struct tool_call *c, struct error *e) {
     if (!c->tool) return unknown_tool(c, e);
-    return catalogue_enables(c->toolbox->catalogue, c->tool, c->work->snapshot)
-               ? arguments_fit(c->tool, c->work->arena, &c->args, e)
-               : disabled_tool(c, e);
+    enum pin_state pin = toolbox_pin(c->toolbox, c->tool);
+    if (!catalogue_enables(c->toolbox->catalogue, c->tool, c->work->snapshot)) return disabled_tool(c, e);
+    if (!toolbox_allows(c->toolbox, c->tool)) return unapproved_tool(c, pin, e);
+    return arguments_fit(c->tool, c->work->arena, &c->args, e);
 }
 
 static void on_fault(struct timer *t) {

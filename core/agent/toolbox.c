@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "agent/events.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -26,6 +27,53 @@ static void fail(struct toolbox *t, tda_status status, const char *kind, const c
     error_set(&e, status, kind, "%s: %s", t->who, what);
     finish(t, &e);
 }
+
+/* ---- what the user has approved ---- */
+
+enum pin_state toolbox_pin(const struct toolbox *t, const struct tool *tool) {
+    return t->pins.states ? t->pins.states[tool - t->catalogue->tools] : PIN_NONE;
+}
+
+bool toolbox_allows(const struct toolbox *t, const struct tool *tool) {
+    enum pin_state pin = toolbox_pin(t, tool);
+    return (pin == PIN_NONE || pin == PIN_OK) && catalogue_enables(t->catalogue, tool, t->work->snapshot);
+}
+
+static void report_drift(const struct toolbox *t) {
+    size_t n = 0;
+    for (size_t i = 0; i < t->catalogue->n; i++) n += t->pins.states[i] != PIN_OK;
+    if (!n) return;
+    event_tools_changed(t->work, t);
+    if (t->fresh)
+        log_warn("tools are not as they were approved, and refused", LOG_Z("server", t->catalogue->server),
+                 LOG_INT("tools", (int64_t)n), LOG_Z("request", t->work->request_id));
+}
+
+static void on_pins(struct pins *p, const struct error *e) {
+    struct toolbox *t = CONTAINER_OF(p, struct toolbox, pins);
+    struct error copy;
+    if (t->cancelled) {
+        fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
+        return;
+    }
+    if (e)
+        copy = *e;
+    else
+        report_drift(t);
+    finish(t, e ? &copy : NULL);
+}
+
+static void have_tools(struct toolbox *t) {
+    t->call = NULL;
+    if (!pins_wanted(t->work)) {
+        finish(t, NULL);
+        return;
+    }
+    t->pins = (struct pins){.work = t->work, .catalogue = t->catalogue, .done = on_pins};
+    pins_check(&t->pins);
+}
+
+/* ---- listing ---- */
 
 static void on_item(void *arg, const struct tda_event *event) {
     struct toolbox *t = arg;
@@ -57,7 +105,8 @@ static void on_listed(void *arg, const struct tda_result *r) {
         catalogue_ref(c);
         conn_keep(t->conn, c, drop_catalogue);
         t->catalogue = c;
-        finish(t, NULL);
+        t->fresh = true;
+        have_tools(t);
     }
 }
 
@@ -104,7 +153,7 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
     if (kept && kept->changes == conn_changes(c)) {
         catalogue_ref(kept);
         t->catalogue = kept;
-        finish(t, NULL);
+        have_tools(t);
         return;
     }
     list(t);

@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "agent/catalogue.h"
+#include "agent/pins.h"
 
 struct toolbox {
     struct work *work;
@@ -16,10 +17,11 @@ struct toolbox {
     struct conn *conn;
     struct catalogue *catalogue;
     struct catalogue *listing;
+    struct pins pins; /* where they are wanted */
     struct call *call;
     struct timer timer;
     char who[96];
-    bool opening, cancelled, overflow;
+    bool opening, cancelled, overflow, fresh;
     int64_t opened_ns;
 };
 
@@ -29,6 +31,10 @@ bool toolbox_wanted(const struct work *w);
 void toolbox_open(struct toolbox *t);
 void toolbox_cancel(struct toolbox *t); /* done comes later with "cancelled", unless it came */
 void toolbox_fini(struct toolbox *t);
+/* How a tool of the catalogue stands to what the user has approved. */
+enum pin_state toolbox_pin(const struct toolbox *t, const struct tool *tool);
+/* May the work use it: enabled, and as approved? */
+bool toolbox_allows(const struct toolbox *t, const struct tool *tool);
 
 /* ---- one call of a tool ---- */
 

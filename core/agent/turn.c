@@ -312,7 +312,7 @@ static tda_status offer_tools(struct turn *t) {
     if (!tools || !list) return TDA_E_NOMEM;
     uint32_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (!catalogue_enables(c, &c->tools[i], t->work->snapshot)) continue;
+        if (!toolbox_allows(&t->box, &c->tools[i])) continue;
         tools[n] = (struct tda_tool){.size = sizeof *tools,
                                      .name = tda_str_of(c->tools[i].alias),
                                      .description = tda_str_of(c->tools[i].description),

@@ -42,6 +42,7 @@ struct config_server {
     size_t n_env;
     uint32_t era;       /* enum tda_server_era */
     uint32_t asks;      /* enum tda_server_asks, bits: what it may ask its user for */
+    bool pin_tools;     /* its tools are pinned: what has changed is refused until the user approves it */
     bool share;         /* one connection of a loop for all users; else each user has his own */
     bool stateful;      /* or each session of a user, when the server is not to mix them up */
     int64_t idle_close; /* 0: mcp.idle_close; see config_server_idle_close */

@@ -79,6 +79,7 @@ static void show_server(const struct config *c, const struct config_server *s, s
     show_text("mcp_servers", s->name, "asks", asks[s->asks], s->where, fn, arg);
     show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
     show_text("mcp_servers", s->name, "stateful", s->stateful ? "true" : "false", s->where, fn, arg);
+    show_text("mcp_servers", s->name, "pin_tools", s->pin_tools ? "true" : "false", s->where, fn, arg);
     buf_clear(text);
     time_format(config_server_idle_close(c, s), text);
     if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
@@ -291,6 +292,8 @@ void config_reference(struct buf *out) {
              "difference between them |\n"
              "| mcp_servers.NAME.stateful | true or false | false | | | a connection for each session of a user; true also where "
              "`${session_hash}` is used |\n"
+             "| mcp_servers.NAME.pin_tools | true or false | false | | | tools are trusted as a user sees them first; one that has "
+             "changed is refused until he approves it |\n"
              "| mcp_servers.NAME.idle_close | time | mcp.idle_close | 10ms to 365d | | close its connections after so long without "
              "a call |\n");
     for (size_t i = 0; i < n_settings; i++) {

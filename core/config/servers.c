@@ -4,8 +4,8 @@
 #include "config/config_impl.h"
 #include "tda/adapter.h"
 
-static const char *const known[] = {"id",  "adapter", "command", "env",      "cwd",       "url",
-                                    "era", "asks",    "share",   "stateful", "idle_close"};
+static const char *const known[] = {"id",  "adapter", "command", "env",      "cwd",        "url",
+                                    "era", "asks",    "share",   "stateful", "idle_close", "pin_tools"};
 
 static void read_argv(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
     bool secret;
@@ -107,12 +107,15 @@ static void read_member(struct loading *l, struct config_server *s, const struct
         read_bool(l, &s->share, m, path);
     } else if (strcmp(m->key, "stateful") == 0) {
         read_bool(l, &s->stateful, m, path);
+    } else if (strcmp(m->key, "pin_tools") == 0) {
+        read_bool(l, &s->pin_tools, m, path);
     } else if (strcmp(m->key, "idle_close") == 0) {
         read_idle_close(l, s, m, path);
     } else {
         const char *best = nearest_word(tda_str_of(m->key), known, ARRAY_LEN(known));
         report_at(l, m->where, path, "there is no such setting; %s%s",
-                  best ? "did you mean " : "there are command, env, cwd, url, id, adapter, era, asks, share, stateful, idle_close",
+                  best ? "did you mean "
+                       : "there are command, env, cwd, url, id, adapter, era, asks, share, stateful, pin_tools, idle_close",
                   best ? best : "");
     }
 }

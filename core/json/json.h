@@ -53,6 +53,9 @@ bool json_bool(struct json v, bool *ret);
 /* Is `text` one well-formed value? The same checks as json_parse, keeping nothing. */
 tda_status json_check(tda_str text, uint32_t max_depth, struct error *e);
 
+/* Appends `v` so that equal values are equal texts: members by name, no blanks, one way to write a string. Numbers as they came. */
+tda_status json_canonical(struct json v, struct buf *out);
+
 /* ---- writing ---- */
 
 /* Appends to `out`, which the caller owns. Commas and colons are put by the writer; using it out of order is a bug (assert).

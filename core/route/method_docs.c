@@ -82,7 +82,8 @@ static const struct result_doc run[] = {
     END};
 static const struct result_doc tools[] = {{"server", "text", "name of the MCP server"},
                                           {"tools[]", "object",
-                                           "name, alias (as models see it), title, description, enabled, schema (JSON Schema of "
+                                           "name, alias (as models see it), title, description, enabled, pinned (ok, changed, new) "
+                                           "and digest where tools are pinned, schema (JSON Schema of "
                                            "the arguments), output_schema, annotations "
                                            "{trusted: false, claims}: what the server says of it, and nothing here believes"},
                                           META,
@@ -95,6 +96,8 @@ static const struct result_doc tool[] = {
     END};
 #define CURSOR                                                                                                                     \
     { "cursor", "text", "give it to the next call for what follows; absent at the end" }
+static const struct result_doc approved[] = {
+    {"server", "text", "name of the MCP server"}, {"approved", "list", "names of the tools"}, META, END};
 static const struct result_doc prompts[] = {
     {"server", "text", "name of the MCP server"},
     {"prompts[]", "object", "name, title, description, arguments [{name, description, required}], enabled"},
@@ -246,7 +249,10 @@ static const struct method_doc docs[] = {
      "not_configured missing_input invalid_message invalid_param request_too_large no_price " SESSION " " STORE " " TOOLS
      " " UPSTREAM},
     {"tools.list", true, tools, "not_configured timeout " TOOLS},
-    {"tools.call", false, tool, "not_configured unknown_tool tool_disabled missing_argument invalid_arguments timeout " TOOLS},
+    {"tools.call", false, tool,
+     "not_configured unknown_tool tool_disabled tool_changed tool_unapproved missing_argument invalid_arguments timeout " TOOLS},
+    {"tools.approve", false, approved,
+     "not_configured invalid_param not_pinned unknown_tool tool_changed timeout too_many_pins " TOOLS " " STORE},
     {"prompts.list", true, prompts, "not_configured invalid_param " SERVER},
     {"prompts.get", true, prompt, "not_configured prompt_disabled " SERVER},
     {"completions.get", true, completion, "not_configured invalid_param prompt_disabled " SERVER},
@@ -301,6 +307,7 @@ const struct word_doc event_docs[] = {
     {"tool_call", "id, tool, server, args: a tool is called"},
     {"tool_result", "id, tool, is_error, text, cut: what it gave, shortened for display when `cut`"},
     {"progress", "id, tool, progress, total, text: how far a call is, as its server says"},
+    {"tools_changed", "server, tools [{name, pinned}]: not as they were approved, and refused until tools.approve"},
     {"usage", "usage, cost: tokens of one model call"},
     {"retry", "attempt, wait_ms, kind: a model call failed and is tried again"},
     {"warning", "text: something was left out or cut"},
@@ -391,6 +398,10 @@ const struct word_doc error_docs[] = {
     {"unknown_tool", "the server has no such tool"},
     {"missing_argument", "an argument that the tool requires is missing"},
     {"invalid_arguments", "the arguments are no JSON object"},
+    {"tool_changed", "the tool is not as it was when it was approved"},
+    {"tool_unapproved", "the tool was not there when the others were approved"},
+    {"not_pinned", "this server's tools are not pinned"},
+    {"too_many_pins", "as many pinned tools as are kept in memory"},
     {"not_offered", "the MCP server has no such feature"},
     {"prompt_disabled", "the prompt is not enabled in this profile or context"},
     {"tool_disabled", "the tool is not enabled in this profile or context"},

@@ -138,6 +138,13 @@ static const struct param logs_params[] = {
     {"after", PARAM_NUMBER, false, "of those after this number; a reply's `next`"},
     {NULL, 0, false, NULL},
 };
+static const struct param approve_params[] = {
+    PROFILE,
+    {"server", PARAM_TEXT, false, "the context's MCP server, to make sure that it is the one which is meant"},
+    {"tool", PARAM_TEXT, false, "one tool; without it all that the server lists now"},
+    {"digest", PARAM_TEXT, false, "of that tool, as tools.list showed it: nothing is approved that has changed since"},
+    {NULL, 0, false, NULL},
+};
 static const struct param create_params[] = {
     {"title", PARAM_TEXT, false, "one line; without it the first question gives it"},
     {"follow", PARAM_BOOL, false,
@@ -231,6 +238,8 @@ static const struct method methods[] = {
      METHOD_NEW_USER | METHOD_PROFILE, server_params, NULL, agent_mcp_restart},
     {"tools.enable", "Say which tools and prompts of its MCP server the context may use; a change of server enables all.", 0,
      enable_params, tools_enable, NULL},
+    {"tools.approve", "Approve tools that have changed or are new, where mcp_servers.NAME.pin_tools refuses them.", METHOD_PROFILE,
+     approve_params, NULL, agent_tools_approve},
     {"prompts.list", "The prompts of the context's MCP server.", METHOD_PROFILE, page_params, NULL, agent_prompts_list},
     {"prompts.get", "A prompt with its arguments filled in.", METHOD_PROFILE, prompt_params, NULL, agent_prompts_get},
     {"completions.get", "What the server proposes for an argument of a prompt or of a resource template.", METHOD_PROFILE,

@@ -1,6 +1,7 @@
 /* session.*, usage.get and store.backup: each a job for the store's threads, which also send the reply. */
 #include <stdio.h>
 
+#include "agent/pins.h"
 #include "base/clock.h"
 #include "plugin/servers.h"
 #include "route/request.h"
@@ -518,6 +519,7 @@ static void erase(struct request *q) {
     x->had_context = !contexts_is_shared(o->contexts) && contexts_delete(o->contexts, q->user, NULL) == TDA_OK;
     router_forget(q->router, q->user, true);
     servers_forget_user(o->loops[contexts_loop(o->contexts, q->user)], q->user);
+    pins_erase(o->agent, q->user);
     if (o->agent->limits) limits_forget(o->agent->limits, q->user);
     x->job = (struct store_job){.run = run_erase, .done = on_erased};
     if (!o->agent->sessions)

@@ -25,15 +25,18 @@ enum write_statement {
     W_REMOVE,
     W_ERASE_SESSIONS,
     W_ERASE_KEYS,
+    W_ERASE_PINS,
     W_ERASE_USAGE,
     W_RETAIN_AGE,
     W_RETAIN_COUNT,
     W_RETAIN_KEYS,
     W_RETAIN_USAGE,
+    W_PIN,
+    W_PIN_FIRST,
     WRITE_STATEMENTS
 };
 
-enum read_statement { R_GET, R_TURNS, R_TURNS_BACK, R_KEYED, R_USAGE, R_DAY, READ_STATEMENTS };
+enum read_statement { R_GET, R_TURNS, R_TURNS_BACK, R_KEYED, R_USAGE, R_DAY, R_PINS, READ_STATEMENTS };
 
 struct sqlite_store {
     struct store base;
@@ -77,6 +80,7 @@ tda_status sqlite_append(struct store *s, const struct turn_row *row, struct err
 tda_status sqlite_rename(struct store *s, tda_str user, tda_str id, tda_str title, struct error *e);
 tda_status sqlite_remove(struct store *s, tda_str user, tda_str id, struct error *e);
 tda_status sqlite_add_usage(struct store *s, const struct usage_row *row, struct error *e);
+tda_status sqlite_pin(struct store *s, const struct pin_row *row, struct error *e);
 tda_status sqlite_erase(struct store *s, tda_str user, struct removed *ret, struct error *e);
 tda_status sqlite_retain(struct store *s, const struct retention *r, struct removed *ret, struct error *e);
 
@@ -86,6 +90,7 @@ tda_status sqlite_turns(struct store *s, tda_str id, uint64_t after, bool newest
                         struct error *e);
 tda_status sqlite_keyed(struct store *s, tda_str user, tda_str key, turn_visit visit, void *arg, struct error *e);
 tda_status sqlite_usage(struct store *s, tda_str user, int64_t from_day, usage_visit visit, void *arg, struct error *e);
+tda_status sqlite_pins(struct store *s, tda_str user, tda_str server, pin_visit visit, void *arg, struct error *e);
 tda_status sqlite_day(struct store *s, int64_t day, usage_visit visit, void *arg, struct error *e);
 
 tda_status sqlite_backup(struct store *s, const char *path, struct error *e); /* sqlite_backup.c */

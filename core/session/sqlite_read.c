@@ -22,6 +22,7 @@ const char *const read_sql[READ_STATEMENTS] = {
                                                                        " ORDER BY day, provider, model"),
     [R_DAY] = ("SELECT user, day, NULL, NULL, sum(turns), sum(calls), sum(unknown), sum(input), sum(output), sum(cache_read),"
                " sum(cache_write), sum(reasoning) FROM usage WHERE day=?1 GROUP BY user"),
+    [R_PINS] = "SELECT tool, digest, at_ms FROM pins WHERE user=?1 AND server=?2",
 };
 
 /* ---- a reading has its time ---- */
@@ -269,4 +270,24 @@ tda_status sqlite_day(struct store *base, int64_t day, usage_visit visit, void *
     struct sqlite_store *s = store_of(base);
     sqlite3_bind_int64(s->read[R_DAY], 1, day);
     return visit_usage(s, s->read[R_DAY], visit, arg, e);
+}
+
+/* ---- pins ---- */
+
+tda_status sqlite_pins(struct store *base, tda_str user, tda_str server, pin_visit visit, void *arg, struct error *e) {
+    struct sqlite_store *s = store_of(base);
+    sqlite3_stmt *q = s->read[R_PINS];
+    struct pin_row row = {.user = user, .server = server};
+    int code;
+    bind_str(q, 1, user);
+    bind_str(q, 2, server);
+    start_clock(s);
+    while ((code = sqlite3_step(q)) == SQLITE_ROW) {
+        row.tool = column_str(q, 0);
+        row.at_ms = sqlite3_column_int64(q, 2);
+        if (sqlite3_column_bytes(q, 1) != DIGEST_SIZE) continue;
+        memcpy(row.digest, sqlite3_column_blob(q, 1), DIGEST_SIZE);
+        visit(arg, &row);
+    }
+    return end(s, q, code, e);
 }

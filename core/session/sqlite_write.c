@@ -30,12 +30,17 @@ const char *const write_sql[WRITE_STATEMENTS] = {
     [W_REMOVE] = "DELETE FROM sessions WHERE id=?1 AND user=?2",
     [W_ERASE_SESSIONS] = "DELETE FROM sessions WHERE user=?1",
     [W_ERASE_KEYS] = "DELETE FROM keys WHERE user=?1",
+    [W_ERASE_PINS] = "DELETE FROM pins WHERE user=?1",
     [W_ERASE_USAGE] = "DELETE FROM usage WHERE user=?1",
     [W_RETAIN_AGE] = "DELETE FROM sessions WHERE n IN (SELECT n FROM sessions WHERE updated_ms<?1 LIMIT ?2)",
     [W_RETAIN_COUNT] = ("DELETE FROM sessions WHERE n IN (SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY user ORDER BY"
                         " updated_ms DESC, n DESC) AS place FROM sessions) WHERE place>?1 LIMIT ?2)"),
     [W_RETAIN_KEYS] = "DELETE FROM keys WHERE at_ms<?1",
     [W_RETAIN_USAGE] = "DELETE FROM usage WHERE day<?1",
+    [W_PIN] = ("INSERT INTO pins(user, server, tool, digest, at_ms) VALUES(?1, ?2, ?3, ?4, ?5)"
+               " ON CONFLICT DO UPDATE SET digest=excluded.digest, at_ms=excluded.at_ms"),
+    [W_PIN_FIRST] = ("INSERT OR IGNORE INTO pins(user, server, tool, digest, at_ms) SELECT ?1, ?2, ?3, ?4, ?5"
+                     " WHERE NOT EXISTS(SELECT 1 FROM pins WHERE user=?1 AND server=?2 AND tool='')"),
 };
 
 /* ---- groups ---- */
@@ -244,14 +249,26 @@ static bool delete_rows(struct sqlite_store *s, enum write_statement which, uint
     return true;
 }
 
+tda_status sqlite_pin(struct store *base, const struct pin_row *row, struct error *e) {
+    struct sqlite_store *s = store_of(base);
+    enum write_statement which = row->first ? W_PIN_FIRST : W_PIN;
+    bind_str(s->write[which], 1, row->user);
+    bind_str(s->write[which], 2, row->server);
+    bind_str(s->write[which], 3, row->tool);
+    sqlite3_bind_blob(s->write[which], 4, row->digest, DIGEST_SIZE, SQLITE_STATIC);
+    sqlite3_bind_int64(s->write[which], 5, row->at_ms);
+    return run(s, which) ? TDA_OK : sqlite_failed(s->writer, "the approval was not stored", e);
+}
+
 tda_status sqlite_erase(struct store *base, tda_str user, struct removed *ret, struct error *e) {
     struct sqlite_store *s = store_of(base);
     struct removed r = {0};
+    uint64_t pins = 0;
     tda_status status = enter(s, e);
     if (status) return status;
     for (int i = W_ERASE_SESSIONS; i <= W_ERASE_USAGE; i++) bind_str(s->write[i], 1, user);
     bool done = delete_rows(s, W_ERASE_KEYS, &r.keys) && delete_rows(s, W_ERASE_SESSIONS, &r.sessions) &&
-                delete_rows(s, W_ERASE_USAGE, &r.usage_days);
+                delete_rows(s, W_ERASE_USAGE, &r.usage_days) && delete_rows(s, W_ERASE_PINS, &pins);
     if (!done) return settle(s, sqlite_failed(s->writer, "the user was not erased", e));
     s->shrink = true;
     *ret = r;

@@ -48,6 +48,14 @@ struct usage_row {
     struct usage_sums sums;
 };
 
+/* What a user has approved of a server's tools: the digest of each one's definition. The tool "" says that there are pins. */
+struct pin_row {
+    tda_str user, server, tool;
+    unsigned char digest[DIGEST_SIZE];
+    int64_t at_ms;
+    bool first; /* on writing: does nothing where the tool "" is there already */
+};
+
 enum session_sort { SORT_UPDATED, SORT_CREATED, SORT_TITLE }; /* newest first, newest first, by alphabet */
 
 struct session_query {
@@ -82,6 +90,7 @@ typedef void (*session_visit)(void *arg, const struct session_row *row, tda_str 
 /* False ends the reading. */
 typedef bool (*turn_visit)(void *arg, const struct turn_row *row);
 typedef void (*usage_visit)(void *arg, const struct usage_row *row);
+typedef void (*pin_visit)(void *arg, const struct pin_row *row);
 
 struct store_ops {
     void (*close)(struct store *s); /* no other call runs */
@@ -98,6 +107,7 @@ struct store_ops {
     tda_status (*rename)(struct store *s, tda_str user, tda_str id, tda_str title, struct error *e); /* NOT_FOUND */
     tda_status (*remove)(struct store *s, tda_str user, tda_str id, struct error *e);                /* NOT_FOUND */
     tda_status (*add_usage)(struct store *s, const struct usage_row *row, struct error *e);          /* of a turn without session */
+    tda_status (*pin)(struct store *s, const struct pin_row *row, struct error *e);                  /* in place of that tool's */
     tda_status (*erase)(struct store *s, tda_str user, struct removed *ret, struct error *e);
     tda_status (*retain)(struct store *s, const struct retention *r, struct removed *ret, struct error *e);
 
@@ -109,6 +119,7 @@ struct store_ops {
                         struct error *e);
     tda_status (*keyed)(struct store *s, tda_str user, tda_str key, turn_visit visit, void *arg, struct error *e); /* NOT_FOUND */
     tda_status (*usage)(struct store *s, tda_str user, int64_t from_day, usage_visit visit, void *arg, struct error *e);
+    tda_status (*pins)(struct store *s, tda_str user, tda_str server, pin_visit visit, void *arg, struct error *e);
     /* Everybody's tokens of a day: one row a user, provider and model absent. */
     tda_status (*day)(struct store *s, int64_t day, usage_visit visit, void *arg, struct error *e);
 

@@ -447,7 +447,7 @@ class Kept(unittest.TestCase):
                 offline(d.client, "u")
                 s = d.client.call("session.create", user="u")["session"]
                 run(d.client, "u", s, "hello")
-            subprocess.run(["sqlite3", str(place.path), "DROP TABLE usage; PRAGMA user_version=1"], check=True)  # as the first schema was
+            subprocess.run(["sqlite3", str(place.path), "DROP TABLE usage; DROP TABLE pins; PRAGMA user_version=1"], check=True)  # as the first schema was
             with place.daemon() as d:
                 self.assertIn("up to date", d.text())
                 self.assertEqual(d.client.call("session.get", user="u", session=s)["turns"], 1)

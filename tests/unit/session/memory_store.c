@@ -12,7 +12,8 @@ struct state {
     struct session_row *sessions;
     struct turn_row *turns;
     struct usage_row *usage;
-    size_t n_sessions, n_turns, n_usage;
+    struct pin_row *pins;
+    size_t n_sessions, n_turns, n_usage, n_pins;
 };
 
 struct memory_store {
@@ -45,6 +46,7 @@ static struct state copy_state(struct memory_store *m, const struct state *s) {
     c.sessions = copy(m, s->sessions, s->n_sessions, sizeof *s->sessions);
     c.turns = copy(m, s->turns, s->n_turns, sizeof *s->turns);
     c.usage = copy(m, s->usage, s->n_usage, sizeof *s->usage);
+    c.pins = copy(m, s->pins, s->n_pins, sizeof *s->pins);
     return c;
 }
 
@@ -166,6 +168,29 @@ static tda_status remove_one(struct store *s, tda_str user, tda_str id, struct e
     return TDA_OK;
 }
 
+static struct pin_row *find_pin(struct state *st, tda_str user, tda_str server, tda_str tool) {
+    for (size_t i = 0; i < st->n_pins; i++)
+        if (tda_str_eq(st->pins[i].user, user) && tda_str_eq(st->pins[i].server, server) && tda_str_eq(st->pins[i].tool, tool))
+            return &st->pins[i];
+    return NULL;
+}
+
+static tda_status pin(struct store *s, const struct pin_row *row, struct error *e) {
+    struct state *st = &of(s)->now;
+    struct pin_row *made = find_pin(st, row->user, row->server, row->tool);
+    (void)e;
+    if (row->first && (made || find_pin(st, row->user, row->server, TDA_STR("")))) return TDA_OK;
+    if (!made) {
+        st->pins = copy(of(s), st->pins, st->n_pins, sizeof *st->pins);
+        made = &st->pins[st->n_pins++];
+    }
+    *made = *row;
+    made->user = keep(of(s), row->user);
+    made->server = keep(of(s), row->server);
+    made->tool = keep(of(s), row->tool);
+    return TDA_OK;
+}
+
 static tda_status erase(struct store *s, tda_str user, struct removed *ret, struct error *e) {
     struct state *st = &of(s)->now;
     struct removed r = {0};
@@ -181,6 +206,10 @@ static tda_status erase(struct store *s, tda_str user, struct removed *ret, stru
         if (!tda_str_eq(st->usage[i].user, user)) st->usage[n++] = st->usage[i];
     r.usage_days = st->n_usage - n;
     st->n_usage = n;
+    n = 0;
+    for (size_t i = 0; i < st->n_pins; i++)
+        if (!tda_str_eq(st->pins[i].user, user)) st->pins[n++] = st->pins[i];
+    st->n_pins = n;
     *ret = r;
     return TDA_OK;
 }
@@ -323,6 +352,14 @@ static tda_status day(struct store *s, int64_t wanted_day, usage_visit visit, vo
     return TDA_OK;
 }
 
+static tda_status pins(struct store *s, tda_str user, tda_str server, pin_visit visit, void *arg, struct error *e) {
+    const struct state *st = seen(s);
+    (void)e;
+    for (size_t i = 0; i < st->n_pins; i++)
+        if (tda_str_eq(st->pins[i].user, user) && tda_str_eq(st->pins[i].server, server)) visit(arg, &st->pins[i]);
+    return TDA_OK;
+}
+
 static tda_status backup(struct store *s, const char *path, struct error *e) {
     (void)s;
     FILE *f = fopen(path, "wx");
@@ -332,8 +369,9 @@ static tda_status backup(struct store *s, const char *path, struct error *e) {
 }
 
 struct store *memory_store_new(const struct store_limits *limits) {
-    static const struct store_ops ops = {store_close, begin,  commit, rollback, create, append, rename_one, remove_one, add_usage,
-                                         erase,       retain, list,   get,      turns,  keyed,  usage,      day,        backup};
+    static const struct store_ops ops = {store_close, begin,     commit, rollback, create, append, rename_one,
+                                         remove_one,  add_usage, pin,    erase,    retain, list,   get,
+                                         turns,       keyed,     usage,  pins,     day,    backup};
     struct memory_store *s = calloc(1, sizeof *s);
     s->base.ops = &ops;
     s->limits = *limits;

@@ -336,6 +336,46 @@ ON_EACH(rename_remove_erase_retain) {
     SAW("");
 }
 
+static void see_pin(void *arg, const struct pin_row *r) {
+    (void)arg;
+    add("<%.*s %d>", STR_FMT(r->tool), r->digest[0]);
+}
+
+static void pins(struct store *s, const char *user, const char *server) {
+    struct error e = {.retry_ms = -1};
+    got[0] = 0;
+    cr_assert(s->ops->pins(s, STR(user), STR(server), see_pin, NULL, &e) == TDA_OK);
+}
+
+static void pin(struct store *s, const char *user, const char *tool, unsigned char digest, bool first) {
+    const struct store_ops *o = s->ops;
+    struct error e = {.retry_ms = -1};
+    struct pin_row row = {.user = STR(user), .server = STR("a"), .tool = STR(tool), .digest = {digest}, .first = first};
+    WRITE(o->pin(s, &row, &e));
+}
+
+ON_EACH(pins_are_a_users_and_the_first_set_stays) {
+    struct error e = {.retry_ms = -1};
+    struct removed r;
+    pin(s, "u", "one", 1, true);
+    pin(s, "u", "", 0, true);
+    pin(s, "u", "one", 2, true); /* a second first use */
+    pin(s, "u", "two", 2, true);
+    pins(s, "u", "a"); /* in any order */
+    cr_assert(strlen(got) == strlen("< 0><one 1>") && strstr(got, "< 0>") && strstr(got, "<one 1>"), "%s", got);
+    pin(s, "u", "one", 3, false); /* approved */
+    pin(s, "v", "one", 9, false);
+    pins(s, "u", "a");
+    cr_assert(strlen(got) == strlen("< 0><one 3>") && strstr(got, "< 0>") && strstr(got, "<one 3>"), "%s", got);
+    pins(s, "u", "b");
+    SAW("");
+    WRITE(o->erase(s, STR("u"), &r, &e));
+    pins(s, "u", "a");
+    SAW("");
+    pins(s, "v", "a");
+    SAW("<one 9>");
+}
+
 ON_EACH(a_backup_replaces_nothing) {
     char path[128];
     struct error e = {.retry_ms = -1};
