@@ -108,7 +108,25 @@ static const char *class_text(uint32_t cls) {
     return "failed";
 }
 
+/* What the host says of an authorisation: what is to be done stands in it. */
+static bool is_authorization(const struct tda_result *r) {
+    static const char prefix[] = "authorization_";
+    return r->cls == TDA_C_AUTH && !r->http_status && r->code.n >= sizeof prefix &&
+           memcmp(r->code.p, prefix, sizeof prefix - 1) == 0;
+}
+
+static tda_status authorization_error(struct error *e, const struct tda_result *r, const char *who) {
+    char kind[sizeof e->kind];
+    snprintf(kind, sizeof kind, "%.*s", STR_FMT(r->code));
+    error_set(e, TDA_E_DENIED, kind, "%s: %.*s", who, STR_FMT(r->text));
+    if (strcmp(kind, "authorization_required") == 0)
+        error_hint(e, "run it as a task, which can ask: task.submit, then task.respond to its event ask; tda mcp probe does that");
+    e->retry_ms = -1;
+    return e->status;
+}
+
 tda_status error_from_result(struct error *e, const struct tda_result *r, const char *who) {
+    if (is_authorization(r)) return authorization_error(e, r, who);
     size_t i = 0;
     while (i + 1 < ARRAY_LEN(classes) && classes[i].cls != r->cls) i++;
     bool from_service = r->http_status || r->code.n; /* else the text is the host's or the plugin's own, and says it all */

@@ -145,7 +145,8 @@ static void on_ready(void *arg, struct conn *c, const struct tda_result *r) {
         struct error e;
         error_from_result(&e, r, t->who);
         if (r->cls == TDA_C_NETWORK || r->cls == TDA_C_NOT_FOUND) snprintf(e.kind, sizeof e.kind, "mcp_unreachable");
-        error_hint(&e, "check the server's command or address in the configuration, and the daemon's log");
+        if (r->cls != TDA_C_AUTH)
+            error_hint(&e, "check the server's command or address in the configuration, and the daemon's log");
         finish(t, &e);
         return;
     }

@@ -29,6 +29,19 @@ struct config_provider {
     char *where; /* "tda.yaml:12:3", or the variable */
 };
 
+/* How the host may get tokens for a server at a url. All of it may be left out: what a server asks for is then found out. */
+enum { SERVER_HEADERS_MAX = 16 };
+enum oauth_grant { OAUTH_AUTHORIZATION_CODE, OAUTH_CLIENT_CREDENTIALS };
+struct config_oauth {
+    bool off; /* `oauth: false` */
+    enum oauth_grant grant;
+    char *issuer;                    /* the only one that is accepted; NULL: the one that the server names */
+    char *client_id, *client_secret; /* registered before, by hand */
+    char *client_metadata_url;       /* a client id that is the address of its own description */
+    char *scopes;                    /* asked for in any case */
+    char *redirect_uri;
+};
+
 /* mcp_servers.NAME: {id, command: [...], env: {K: V}, cwd} or {id, url}, and how connections to it are kept. ${user_hash} and
  * ${session_hash} stay in args and env, to be filled in per connection; ${env:X} is expanded here. */
 struct config_server {
@@ -40,6 +53,10 @@ struct config_server {
     char *cwd;
     struct config_kv *env;
     size_t n_env;
+    struct config_kv *headers; /* of a url; each request has them */
+    size_t n_headers;
+    char *bearer; /* a token that stands in the configuration */
+    struct config_oauth oauth;
     uint32_t era;       /* enum tda_server_era */
     uint32_t asks;      /* enum tda_server_asks, bits: what it may ask its user for */
     bool pin_tools;     /* its tools are pinned: what has changed is refused until the user approves it */

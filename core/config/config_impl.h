@@ -33,6 +33,10 @@ extern const char *const section_names[];                                      /
 /* servers.c: mcp_servers */
 void read_server(struct loading *l, const struct ynode *entry);
 void servers_free(struct config *c);
+/* server_auth.c: its members headers, bearer and oauth. False: it is none of them. */
+bool server_auth_read(struct loading *l, struct config_server *s, const struct ynode *m, const char *path);
+void server_auth_check(struct loading *l, const struct config_server *s, const char *where, const char *path);
+void server_auth_free(struct config_server *s);
 /* profiles.c */
 void read_profile(struct loading *l, const struct ynode *entry);
 void profiles_free(struct config *c);

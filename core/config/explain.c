@@ -36,6 +36,13 @@ static void show_text(const char *section, const char *name, const char *key, co
     if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), false});
 }
 
+static void show_secret(const char *section, const char *name, const char *key, const char *text, const char *from, show_fn fn,
+                        void *arg) {
+    char path[300];
+    snprintf(path, sizeof path, "%s.%s.%s", section, name, key);
+    if (text) fn(arg, &(struct shown){path, from, "", "", NULL, tda_str_of(text), true});
+}
+
 static void show_names(const struct config_profile *p, const char *key, char *const *list, struct buf *text, show_fn fn,
                        void *arg) {
     join(list, text);
@@ -67,6 +74,20 @@ static void show_models(const struct config *c, show_fn fn, void *arg) {
     }
 }
 
+static void show_server_auth(const struct config_server *s, show_fn fn, void *arg) {
+    const struct config_oauth *o = &s->oauth;
+    const char *oauth = o->grant == OAUTH_CLIENT_CREDENTIALS ? "client_credentials" : "authorization_code";
+    show_kv("mcp_servers", s->name, "headers.", s->headers, s->n_headers, fn, arg);
+    show_secret("mcp_servers", s->name, "bearer", s->bearer, s->where, fn, arg);
+    if (s->url && !s->bearer) show_text("mcp_servers", s->name, "oauth.grant", o->off ? "none" : oauth, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "oauth.issuer", o->issuer, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "oauth.client_id", o->client_id, s->where, fn, arg);
+    show_secret("mcp_servers", s->name, "oauth.client_secret", o->client_secret, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "oauth.client_metadata_url", o->client_metadata_url, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "oauth.scopes", o->scopes, s->where, fn, arg);
+    show_text("mcp_servers", s->name, "oauth.redirect_uri", o->redirect_uri, s->where, fn, arg);
+}
+
 static void show_server(const struct config *c, const struct config_server *s, struct buf *text, show_fn fn, void *arg) {
     static const char *const eras[] = {"any", "legacy", "modern"}, *const asks[] = {"none", "form", "url", "form, url"};
     show_text("mcp_servers", s->name, "id", s->id, s->where, fn, arg);
@@ -75,6 +96,7 @@ static void show_server(const struct config *c, const struct config_server *s, s
     if (s->argv && !buf_add_char(text, 0)) show_text("mcp_servers", s->name, "command", text->p, s->where, fn, arg);
     show_text("mcp_servers", s->name, "cwd", s->cwd, s->where, fn, arg);
     show_kv("mcp_servers", s->name, "env.", s->env, s->n_env, fn, arg);
+    show_server_auth(s, fn, arg);
     show_text("mcp_servers", s->name, "era", eras[s->era], s->where, fn, arg);
     show_text("mcp_servers", s->name, "asks", asks[s->asks], s->where, fn, arg);
     show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
@@ -284,6 +306,10 @@ void config_reference(struct buf *out) {
              "| prices.PROVIDER/MODEL | map | | input, output, cache_read | | price of a million tokens; PROVIDER alone: all its "
              "others |\n"
              "| mcp_servers.NAME | map | | command, env, cwd, or url; id, adapter | | a server that users may name |\n"
+             "| mcp_servers.NAME.headers | map | | NAME: value | | headers of each request to its url; secrets as ${env:X} |\n"
+             "| mcp_servers.NAME.bearer | text | | ${env:X}, ${file:X} | | a token for its url that is there already |\n"
+             "| mcp_servers.NAME.oauth | map | found out | grant, issuer, client_id, client_secret, client_metadata_url, scopes, "
+             "redirect_uri; false | | how tokens for its url are obtained; false: not at all |\n"
              "| mcp_servers.NAME.era | word | any | any, legacy, modern | | what it speaks: MCP up to 2025-11-25, or 2026-07-28 "
              "and later; any: find out |\n"
              "| mcp_servers.NAME.asks | list | [form, url] | form, url | | what it may ask its user for; [] for nothing, which is "

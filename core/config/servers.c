@@ -4,8 +4,8 @@
 #include "config/config_impl.h"
 #include "tda/adapter.h"
 
-static const char *const known[] = {"id",  "adapter", "command", "env",      "cwd",        "url",
-                                    "era", "asks",    "share",   "stateful", "idle_close", "pin_tools"};
+static const char *const known[] = {"id",    "adapter",  "command",    "env",       "cwd",     "url",    "era",  "asks",
+                                    "share", "stateful", "idle_close", "pin_tools", "headers", "bearer", "oauth"};
 
 static void read_argv(struct loading *l, struct config_server *s, const struct ynode *n, const char *path) {
     bool secret;
@@ -94,7 +94,7 @@ static bool read_text(struct loading *l, struct config_server *s, const struct y
 }
 
 static void read_member(struct loading *l, struct config_server *s, const struct ynode *m, const char *path) {
-    if (read_text(l, s, m, path)) return;
+    if (read_text(l, s, m, path) || server_auth_read(l, s, m, path)) return;
     if (strcmp(m->key, "command") == 0) {
         read_argv(l, s, m, path);
     } else if (strcmp(m->key, "env") == 0) {
@@ -115,7 +115,8 @@ static void read_member(struct loading *l, struct config_server *s, const struct
         const char *best = nearest_word(tda_str_of(m->key), known, ARRAY_LEN(known));
         report_at(l, m->where, path, "there is no such setting; %s%s",
                   best ? "did you mean "
-                       : "there are command, env, cwd, url, id, adapter, era, asks, share, stateful, pin_tools, idle_close",
+                       : "there are command, env, cwd, url, headers, bearer, oauth, id, adapter, era, asks, share, stateful, "
+                         "pin_tools, idle_close",
                   best ? best : "");
     }
 }
@@ -144,6 +145,7 @@ static void check_server(struct loading *l, struct config_server *s, bool says_a
     if (!s->argv == !s->url) report_at(l, where, path, "either `command` or `url` is wanted%s", s->argv ? ", not both" : "");
     if (s->cwd && s->cwd[0] != '/') report_at(l, where, path, "cwd wants an absolute path");
     if (refers_to(s, "${session_hash}")) s->stateful = true;
+    server_auth_check(l, s, where, path);
     if (s->share) check_shared(l, s, says_asks, where, path);
 }
 
@@ -177,6 +179,7 @@ void servers_free(struct config *c) {
         free(s->cwd);
         free(s->where);
         list_free(s->argv);
+        server_auth_free(s);
         kv_free(s->env, s->n_env);
     }
     free(c->servers);

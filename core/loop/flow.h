@@ -12,7 +12,7 @@
 struct flow;
 typedef void (*flow_event_fn)(void *arg, struct flow *f, const struct tda_flow_event *event);
 
-enum { HTTP_SECRETS_MAX = 4 };
+enum { HTTP_SECRETS_MAX = 20 };
 
 struct http_spec {
     tda_str method; /* absent: GET, or POST with a body */

@@ -36,6 +36,10 @@ static struct asker *find_asker(struct conn *c, const struct call *about) {
     return NULL;
 }
 
+bool conn_can_ask(struct conn *c) {
+    return find_asker(c, NULL) != NULL;
+}
+
 /* The user's time is not the server's. */
 static void clock_stops(struct conn *c, struct asker *a) {
     a->open++;

@@ -68,6 +68,7 @@ tda_status call_finish(struct call *c, const struct tda_result *result) {
         r.code = TDA_STR("missing_credential");
         r.text = TDA_STR("there is no credential for this provider and address");
     }
+    if (c->conn) server_auth_explain(c->conn, &r);
     if (c->cancelled || c->timed_out) {
         r = (struct tda_result){.size = sizeof r, .cls = c->timed_out ? TDA_C_TIMEOUT : TDA_C_CANCELLED, .retry_ms = -1};
         r.text = c->timed_out ? TDA_STR("no end before the deadline") : TDA_STR("cancelled");

@@ -83,6 +83,7 @@ void conn_set_end(struct conn *c, uint32_t cls, tda_str text) {
     buf_fini(&shown);
     c->end =
         (struct tda_result){.size = sizeof c->end, .cls = cls ? cls : TDA_C_NETWORK, .retry_ms = -1, .text = tda_str_of(c->why)};
+    server_auth_explain(c, &c->end);
 }
 
 static void end_conn(struct conn *c, uint32_t cls, tda_str text) {

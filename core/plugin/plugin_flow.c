@@ -1,5 +1,5 @@
 /* Flows that plugins ask for. Here a request gets what the plugin must not decide: what the operator's limits are, where it may go
- * (address.c), and whose secret it carries (auth.c). */
+ * (address.c), and whose secret it carries (auth.c, server_auth.c). */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -10,15 +10,17 @@
 static void flow_gone(struct plugin_flow *pf) {
     struct owner *o = pf->owner;
     LIST_REMOVE(pf, entry);
+    server_auth_close(pf);
     handle_end(o->pl, pf->handle);
     owner_flow_closed(o);
     free(pf);
 }
 
-static void on_event(void *arg, struct flow *f UNUSED, const struct tda_flow_event *event) {
+void plugin_flow_event(void *arg, struct flow *f UNUSED, const struct tda_flow_event *event) {
     struct plugin_flow *pf = arg;
     struct owner *o = pf->owner;
     struct tda_flow_event copy = *event;
+    if (server_auth_takes(pf, event)) return;
     copy.flow = pf->handle;
     if (event->kind == TDA_FLOW_END || event->kind == TDA_FLOW_FAIL) flow_gone(pf);
     if (o->kind == HANDLE_CALL)
@@ -66,7 +68,10 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
                              .max_bytes = r->max_bytes};
     if (url_origin(r->url, origin, sizeof origin)) return TDA_E_INVALID;
     tda_status s = c ? check_server_target(c, r, origin, &spec) : check_provider_target(o, r, origin, &spec, &auth);
-    if (!s) s = flow_open_http(o->pl->loop, &spec, on_event, pf, &pf->flow, NULL);
+    if (!s && c && r->auth && r->auth->kind == TDA_AUTH_SERVER)
+        s = server_auth_open(pf, &spec);
+    else if (!s)
+        s = flow_open_http(o->pl->loop, &spec, plugin_flow_event, pf, &pf->flow, NULL);
     auth_fini(&auth);
     return s;
 }
@@ -74,7 +79,7 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
 static tda_status open_server(struct owner *o, struct plugin_flow *pf) {
     struct error e = {.retry_ms = -1};
     if (o->kind != HANDLE_CONN) return TDA_E_DENIED;
-    tda_status s = server_flow_open(o, on_event, pf, &pf->flow, &e);
+    tda_status s = server_flow_open(o, plugin_flow_event, pf, &pf->flow, &e);
     if (s)
         conn_take_event((struct conn *)o, &(struct tda_conn_event){.size = sizeof(struct tda_conn_event),
                                                                    .kind = TDA_CONN_FAILED,
@@ -116,16 +121,16 @@ static struct plugin_flow *find(struct owner *o, tda_flow f) {
 
 tda_status plugin_flow_send(struct owner *o, tda_flow f, tda_str bytes) {
     struct plugin_flow *pf = find(o, f);
-    return pf ? flow_send(pf->flow, bytes) : TDA_E_STALE;
+    return pf && pf->flow ? flow_send(pf->flow, bytes) : TDA_E_STALE;
 }
 
 tda_status plugin_flow_close_send(struct owner *o, tda_flow f) {
     struct plugin_flow *pf = find(o, f);
-    return pf ? flow_close_send(pf->flow) : TDA_E_STALE;
+    return pf && pf->flow ? flow_close_send(pf->flow) : TDA_E_STALE;
 }
 
 static void abort_one(struct plugin_flow *pf) {
-    flow_abort(pf->flow);
+    if (pf->flow) flow_abort(pf->flow);
     flow_gone(pf);
 }
 

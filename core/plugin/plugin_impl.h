@@ -8,6 +8,7 @@
 #include "loop/flow.h"
 #include "loop/url.h"
 #include "loop/workers.h"
+#include "oauth/oauth.h"
 #include "plugin/calls.h"
 #include "plugin/health.h"
 #include "plugin/load.h"
@@ -47,6 +48,7 @@ struct plugins {
     const struct config *config;
     char *const *env;
     struct workers *workers;
+    struct oauth *oauth;
     _Atomic(struct registry *) now;
     atomic_bool loading; /* a plugin.load is under way: one at a time */
     struct plugin_loop *loops[LOOPS_MAX];
@@ -185,7 +187,8 @@ bool plugin_may_read_secrets(const struct config *c, const struct note *n);
 struct plugin_flow {
     LIST_ENTRY(plugin_flow) entry;
     struct owner *owner;
-    struct flow *flow;
+    struct flow *flow; /* NULL: held back until an authorisation has ended */
+    struct flow_auth *auth;
     uint64_t handle;
     uint32_t kind;
 };
@@ -196,7 +199,29 @@ tda_status plugin_flow_close_send(struct owner *o, tda_flow f);
 tda_status plugin_flow_abort(struct owner *o, tda_flow f);
 void plugin_flows_abort(struct owner *o);
 void plugin_flows_stop(struct owner *o); /* server processes: ask them to go */
+void plugin_flow_event(void *flow, struct flow *f, const struct tda_flow_event *event);
 tda_status server_flow_open(struct owner *o, flow_event_fn fn, void *arg, struct flow **ret, struct error *e);
+
+/* ---- TDA_AUTH_SERVER (server_auth.c) ---- */
+
+/* Of a connection: the authorisation that its requests wait for. */
+struct conn_auth {
+    struct oauth_wait *wait; /* NULL: none */
+    LIST_HEAD(held_list, flow_auth) held;
+    bool asking;
+    uint64_t question;
+    char *url;        /* that the user is to visit, while he is asked */
+    unsigned wrong;   /* answers that were none */
+    struct error why; /* how the last one failed; no kind: it did not */
+};
+
+/* Sends the request, or holds it back until there is a token for it. */
+tda_status server_auth_open(struct plugin_flow *pf, const struct http_spec *spec);
+void server_auth_close(struct plugin_flow *pf); /* harmless without */
+/* True: the event is an answer that an authorisation may change; the plugin hears of the next one. */
+bool server_auth_takes(struct plugin_flow *pf, const struct tda_flow_event *event);
+/* A failure of class AUTH whose reason the host knows better. */
+void server_auth_explain(const struct conn *c, struct tda_result *r);
 
 /* ---- calls (call.c) ---- */
 
@@ -280,6 +305,7 @@ struct conn {
     LIST_HEAD(call_list, call) calls;
     LIST_HEAD(ask_list, ask) asks;
     unsigned n_asks;
+    struct conn_auth auth;
     struct timer ready; /* until it is */
     struct task step;
     bool queued;
@@ -339,6 +365,7 @@ void asks_end(struct conn *c);                                           /* the 
 typedef void (*ask_answered)(void *arg, tda_str json);
 tda_status conn_ask(struct conn *c, struct call *about, tda_str json, ask_answered fn, void *arg, uint64_t *ret_number);
 void conn_ask_cancel(struct conn *c, uint64_t number);
+bool conn_can_ask(struct conn *c);
 
 /* ---- memory until the callback returns (json_ext.c) ---- */
 

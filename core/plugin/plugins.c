@@ -185,6 +185,7 @@ static tda_status load_all(struct plugins *ps, struct buf *report) {
     if (!s)
         s = workers_new((unsigned)ps->config->limits_workers, (unsigned)ps->config->limits_user_workers,
                         (unsigned)ps->config->limits_worker_queue, &ps->workers);
+    if (!s) s = oauth_new(&ps->oauth);
     if (s) buf_addf(report, "%s\n", status_text(s));
     return s;
 }
@@ -216,7 +217,12 @@ void plugins_free(struct plugins *ps) {
         r = before;
     }
     workers_free(ps->workers);
+    oauth_free(ps->oauth);
     free(ps);
+}
+
+void plugins_forget(struct plugins *ps, tda_str user) {
+    oauth_forget(ps->oauth, user);
 }
 
 /* ---- instances ---- */

@@ -22,6 +22,8 @@ tda_status plugins_new(const struct config *c, char *const *env, struct plugins 
 tda_status plugins_open_loop(struct plugins *ps, struct loop *l);
 void plugins_close_loop(struct plugins *ps, struct loop *l);
 void plugins_free(struct plugins *ps);
+/* [any] What this user was authorised for at MCP servers is gone. */
+void plugins_forget(struct plugins *ps, tda_str user);
 
 /* Takes no more blocking calls and waits for those that run. False: some have not returned within grace_ns; from then on nothing
  * that they may touch can be freed, ps and the loops least of all. [main] after the last request */

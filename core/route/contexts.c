@@ -133,6 +133,8 @@ void context_delete(struct request *q) {
     tda_status s = contexts_delete(router_options(q->router)->contexts, q->user, &e);
     if (!s) {
         router_forget(q->router, q->user, false);
+        if (contexts_is_shared(router_options(q->router)->contexts))
+            plugins_forget(router_options(q->router)->plugins, TDA_STR(""));
         jw_put_bool(&q->out, "deleted", true);
     }
     request_reply(q, s ? &e : NULL);

@@ -21,8 +21,10 @@
     "timeout unreachable protocol context_full filtered internal plugin_not_loaded unknown_provider"
 #define STORE "sessions_off store_busy store_full store_failed store_timeout store_damaged too_large"
 #define SESSION "unknown_profile two_profiles session_not_found session_read_only session_busy session_full quota_exceeded"
+#define TOOLS                                                                                                                      \
+    "no_mcp_server unknown_mcp_server mcp_unreachable mcp_parked listing_failed too_many_children too_many_connections "           \
+    "authorization_required authorization_declined authorization_failed"
 #define SERVER "not_offered upstream_refused upstream_failed timeout too_large protocol rate_limited " TOOLS
-#define TOOLS "no_mcp_server unknown_mcp_server mcp_unreachable listing_failed too_many_children too_many_connections mcp_parked"
 
 static const struct result_doc ping[] = {{"pong", "boolean", "true"}, END};
 static const struct result_doc info[] = {
@@ -389,6 +391,9 @@ const struct word_doc error_docs[] = {
     {"no_price", "max_cost is given, and the operator gives no price of this model"},
     {"no_mcp_server", "the context has no MCP server"},
     {"unknown_mcp_server", "the operator has no such MCP server"},
+    {"authorization_required", "the server wants the user's authorisation, and nobody can be asked: submit it as a task"},
+    {"authorization_declined", "the user did not authorise, or left the question without a usable answer"},
+    {"authorization_failed", "the server or its authorization server did not give a token: the message says at which step"},
     {"mcp_unreachable", "the MCP server cannot be reached or started"},
     {"listing_failed", "its tools could not be listed"},
     {"too_many_children", "too many MCP servers run"},

@@ -105,10 +105,12 @@ tda_status router_clean_tasks(void *router, char *note, size_t note_size) {
 void router_forget(struct router *r, tda_str user, bool running) {
     idempotency_forget(r->idempotency, user);
     tasks_forget(r->tasks, user, running);
+    plugins_forget(r->o.plugins, user);
 }
 
 void router_swept(struct router *r, tda_str user) {
     tasks_forget(r->tasks, user, false);
+    plugins_forget(r->o.plugins, user);
 }
 
 /* ---- the reply ---- */

@@ -79,6 +79,16 @@ class Yaml(unittest.TestCase):
         self.bad("mcp_servers: {s: {command: [ls], env: {A: 'x${session_hash}'}, share: true}}", "${session_hash}", "all users")
         self.bad("mcp_servers: {s: {command: [ls], stateful: true, share: true}}", "either `share` or `stateful`")
         self.bad("mcp_servers: {s: {command: [ls], asks: [url], share: true}}", "shared server cannot ask")
+        self.bad("mcp_servers: {s: {command: [ls], bearer: '${env:HOME}'}}", "for a server at a url")
+        self.bad("mcp_servers: {s: {url: 'http://x', bearer: plain}}", "mcp_servers.s.bearer", "${env:NAME}")
+        self.bad("mcp_servers: {s: {url: 'http://x', headers: {Mcp-Session-Id: x}}}", "mcp_servers.s.headers.Mcp-Session-Id")
+        self.bad("mcp_servers: {s: {url: 'http://x', headers: {'a b': x}}}", "not a header")
+        self.bad("mcp_servers: {s: {url: 'http://x', headers: {a: \"x\\ny\"}}}", "line breaks")
+        self.bad("mcp_servers: {s: {url: 'http://x', headers: {Authorization: x}, bearer: '${env:HOME}'}}", "either the header")
+        self.bad("mcp_servers: {s: {url: 'http://x', oauth: {client: x}}}", "did you mean client_id")
+        self.bad("mcp_servers: {s: {url: 'http://x', oauth: {client_id: x, client_secret: y}}}", "comes from elsewhere")
+        self.bad("mcp_servers: {s: {url: 'http://x', oauth: {grant: client_credentials}}}", "client_id and client_secret")
+        self.bad("mcp_servers: {s: {url: 'http://x', oauth: {grant: password}}}", "authorization_code", "client_credentials")
 
     def test_how_connections_to_a_server_are_kept(self):
         e = explain("mcp: {idle_close: 3m}\nmcp_servers:\n  plain: {command: [ls]}\n  shared: {url: 'http://x', share: true, era: modern, idle_close: 1h}\n"
@@ -98,7 +108,8 @@ class Yaml(unittest.TestCase):
 
     def test_a_secret_is_never_shown(self):
         rows = explain("providers: {p: {plugin: openai, api_key: canary-1}, q: {plugin: openai, api_key: '${env:K}'}}\n"
-                       "mcp_servers: {s: {command: [ls], env: {X: '${env:K}'}}}", {"K": "canary-2"})
+                       "mcp_servers: {s: {command: [ls], env: {X: '${env:K}'}}, t: {url: 'http://x', headers: {x-y: '${env:K}'}, "
+                       "oauth: {client_id: a, client_secret: '${env:K}'}}, u: {url: 'http://x', bearer: '${env:K}'}}", {"K": "canary-2"})
         self.assertNotIn("canary", json.dumps(rows))
         self.assertEqual(rows["providers.p.api_key"]["value"], "(set)")
 

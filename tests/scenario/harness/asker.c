@@ -16,7 +16,7 @@ static const struct tda_json_api *json;
 struct conn_state {
     tda_call call;
     tda_flow flow;
-    int64_t left;
+    int64_t left, flows; /* that are open */
     char text[4096];
     size_t n;
 };
@@ -48,16 +48,19 @@ static void tell(tda_conn conn, uint32_t kind, tda_call call, tda_str id, tda_st
 
 static void get(tda_conn conn, tda_handle owner, tda_json args) {
     struct conn_state *s = state_of(conn);
-    int64_t total = 0;
+    int64_t total = 0, times = 1;
+    json->i64(json->get(args, "times"), &times);
     json->i64(json->get(args, "total_ms"), &total);
     struct tda_auth auth = {.size = sizeof auth, .kind = TDA_AUTH_SERVER};
     struct tda_flow_request r = {.size = sizeof r, .kind = TDA_FLOW_HTTP, .framing = TDA_FRAME_BY_TYPE, .auth = &auth};
     r.url = json->str(json->get(args, "url"));
     r.body = json->str(json->get(args, "body"));
     r.total_ms = r.idle_ms = total;
-    if (host->flow_open(owner, &r, &s->flow)) {
+    for (s->flows = 0; s->flows < times; s->flows++) {
+        if (host->flow_open(owner, &r, &s->flow) == TDA_OK) continue;
         add(s, "denied", (tda_str){0});
         finish(s, TDA_C_OK);
+        return;
     }
 }
 
@@ -126,7 +129,7 @@ static void conn_flow(void *self, tda_conn conn, const struct tda_flow_event *e)
     } else if (e->kind == TDA_FLOW_END || e->kind == TDA_FLOW_FAIL) {
         if (s->n > sizeof s->text - 512) s->n = 0; /* the end is what counts */
         add(s, e->kind == TDA_FLOW_END ? "end" : "fail ", e->text);
-        if (s->call) finish(s, TDA_C_OK);
+        if (s->call && --s->flows <= 0) finish(s, e->cls == TDA_C_AUTH ? TDA_C_AUTH : TDA_C_OK);
     }
 }
 
