@@ -105,6 +105,7 @@ void agent_completions_get(struct work *w);
 void agent_resources_list(struct work *w);
 void agent_resources_templates(struct work *w);
 void agent_resources_read(struct work *w);
+void agent_resources_watch(struct work *w);
 void agent_mcp_list(struct work *w); /* mcp.list */
 void agent_mcp_logs(struct work *w);
 void agent_mcp_restart(struct work *w);

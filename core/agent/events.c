@@ -165,6 +165,14 @@ void event_tools_changed(struct work *w, const struct toolbox *t) {
     send(&ev);
 }
 
+void event_resource_updated(struct work *w, tda_str uri) {
+    struct event ev;
+    if (!begin(&ev, w, "resource_updated")) return;
+    shorten(&uri, SHOWN_MAX);
+    jw_put_str(&ev.w, "uri", uri);
+    send(&ev);
+}
+
 void event_usage(struct work *w, const struct tda_usage *u, const double *cost) {
     struct event ev;
     if (!begin(&ev, w, "usage")) return;

@@ -4,6 +4,7 @@
  *   tool_call {id, tool, server, args}      tool_result {id, tool, is_error, text, cut?}
  *   progress {id?, tool, progress, total?, text?}   of a call that runs, as its server tells
  *   tools_changed {server, tools: [{name, pinned}]}   these are refused until they are approved
+ *   resource_updated {uri}
  *   retry {attempt, wait_ms, kind}          warning {text}                            end {stop, kind?}
  *
  * Text is clean, as in the reply. What is long in a tool's arguments or result is cut here: the reply and the model get it whole.
@@ -28,7 +29,8 @@ void event_tool_call(struct work *w, tda_str id, tda_str tool, tda_str server, t
 void event_tool_result(struct work *w, const struct tda_part *result, tda_str tool);
 void event_progress(struct work *w, tda_str id, const char *tool, tda_str text, tda_str json); /* json: the server's */
 void event_tools_changed(struct work *w, const struct toolbox *t);                             /* those that are not as approved */
-void event_usage(struct work *w, const struct tda_usage *u, const double *cost);               /* cost NULL: not known */
+void event_resource_updated(struct work *w, tda_str uri);
+void event_usage(struct work *w, const struct tda_usage *u, const double *cost); /* cost NULL: not known */
 void event_retry(struct work *w, uint32_t attempt, int64_t wait_ms, uint32_t cls);
 void event_warning(struct work *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* False: nobody listens, or it is no question that a user may be shown. */

@@ -16,6 +16,7 @@ void server_op_end(struct server_op *op, const struct error *e) {
     struct error copy;
     if (e) copy = *e;
     w->cancel = NULL;
+    if (op->stopping) op->stopping(op);
     toolbox_fini(&op->box);
     buf_fini(&op->items);
     json_free(op->answer);
@@ -155,6 +156,7 @@ static void on_ready(struct toolbox *box, const struct error *e) {
     spec.on_event = on_event;
     spec.on_done = on_done;
     spec.arg = op;
+    if (op->starting) op->starting(op);
     if (adapter_call(box->conn, &spec, &request, &op->call, &fault)) server_op_end(op, &fault);
 }
 

@@ -13,6 +13,9 @@ struct server_op {
     tda_str name, args;                                     /* of the adapter's request; live as long as the work */
     const char *list;                                       /* LIST_*: the result's member; else NULL */
     void (*write)(struct server_op *op, struct json value); /* one item, an object that is open; or the whole answer */
+    void *more_of;                                          /* the caller's */
+    void (*starting)(struct server_op *op);                 /* before the adapter is asked; NULL: nothing */
+    void (*stopping)(struct server_op *op);                 /* before the connection is let go; likewise */
     void (*answered)(struct server_op *op);                 /* in place of the end, when the adapter has done it; NULL: none */
 
     struct toolbox box;

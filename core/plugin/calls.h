@@ -5,6 +5,8 @@
 #ifndef PLUGIN_CALLS_H
 #define PLUGIN_CALLS_H
 
+#include <sys/queue.h>
+
 #include "plugin/plugins.h"
 
 struct call;
@@ -67,6 +69,19 @@ tda_str conn_server_info(const struct conn *c); /* JSON from READY, or absent */
 /* What a caller has made of it, as long as the connection lives, in place of what was kept. Shared with all who use it. */
 void conn_keep(struct conn *c, void *object, live_drop drop); /* drop(NULL, object) */
 void *conn_kept(const struct conn *c);                        /* NULL: nothing */
+/* News of resources, for as long as the connection lives. `watcher` is the caller's, with the first part filled in, until
+ * conn_unwatch or `ended`; `updated` comes from inside of the plugin's call and must not let the connection go. */
+struct conn_watcher {
+    tda_str uri;
+    void (*updated)(struct conn_watcher *w, tda_str uri);
+    void (*ended)(struct conn_watcher *w, const struct tda_result *why);
+
+    struct conn *conn; /* NULL: it does not watch */
+    LIST_ENTRY(conn_watcher) entry;
+};
+void conn_watch(struct conn *c, struct conn_watcher *w);
+void conn_unwatch(struct conn_watcher *w); /* harmless when it does not */
+bool conn_is_watched(const struct conn *c, tda_str uri);
 tda_status adapter_call(struct conn *c, const struct call_spec *spec, const struct tda_adapter_request *request,
                         struct call **ret_call, struct error *e);
 

@@ -152,6 +152,7 @@ static void step(struct task *t) {
     struct conn *c = CONTAINER_OF(t, struct conn, step);
     c->queued = false;
     if (c->state != CONN_OPENING) tell_waiters(c);
+    if (c->state >= CONN_ENDED) conn_tell_end(c, &c->end);
     asks_step(c);
     if (c->state == CONN_ENDED && LIST_EMPTY(&c->calls)) {
         drop_conn(c);
@@ -246,6 +247,7 @@ tda_status conn_take_event(struct conn *c, const struct tda_conn_event *event) {
     case TDA_CONN_CLOSED: end_conn(c, event->cls, event->text); break;
     case TDA_CONN_TOOLS_CHANGED: c->changes = next_change(); break;
     case TDA_CONN_LOG: say(c, event); break;
+    case TDA_CONN_RESOURCE_UPDATED: conn_tell_update(c, event->text); break;
     case TDA_CONN_ASK: return ask_take(c, event);
     case TDA_CONN_ASK_OVER: return ask_over(c, event);
     default: break; /* of a later minor */

@@ -304,6 +304,7 @@ struct conn {
     LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
     LIST_HEAD(call_list, call) calls;
     LIST_HEAD(ask_list, ask) asks;
+    LIST_HEAD(watcher_list, conn_watcher) watchers;
     unsigned n_asks;
     struct conn_auth auth;
     struct timer ready; /* until it is */
@@ -335,6 +336,8 @@ static inline bool conn_is_shared(const struct conn *c) {
 tda_status server_unknown(const struct config *c, tda_str name, struct error *e);
 tda_status conn_new(const struct call_spec *spec, struct server_ref *server, struct conn **ret, struct error *e);
 void conn_init(struct conn *c);
+void conn_tell_update(struct conn *c, tda_str uri); /* watch.c */
+void conn_tell_end(struct conn *c, const struct tda_result *why);
 void conn_connect(struct conn *c); /* its first step; may end it at once */
 void conn_close(struct conn *c, const char *why);
 void conn_set_end(struct conn *c, uint32_t cls, tda_str text); /* the first reason is the reason */

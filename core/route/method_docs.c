@@ -155,6 +155,11 @@ static const struct result_doc restarted[] = {{"server", "text", "its name"},
                                               {"was_parked", "boolean", "it is parked no longer"},
                                               META,
                                               END};
+static const struct result_doc watched[] = {{"server, uri", "text", "what was watched"},
+                                            {"updates", "number", "events of type resource_updated"},
+                                            {"ended", "text", "deadline, or connection: the server has gone"},
+                                            META,
+                                            END};
 static const struct result_doc submitted[] = {{"task", "text", "its id"}, {"state", "text", "pending"}, END};
 static const struct result_doc polled[] = {
     {"task, method", "text", "what it is"},
@@ -265,6 +270,7 @@ static const struct method_doc docs[] = {
     {"mcp.probe", false, probed, "missing_param timeout " TOOLS " " UPSTREAM},
     {"mcp.logs", false, said, "missing_param invalid_param unknown_mcp_server shared_server"},
     {"mcp.restart", false, restarted, "missing_param unknown_mcp_server shared_server"},
+    {"resources.watch", false, watched, "not_configured task_wanted not_found " SERVER},
     {"task.submit", false, submitted, "invalid_param not_configured too_many_tasks"},
     {"task.poll", true, polled, "invalid_param not_found denied task_lost"},
     {"task.cancel", false, cancelled, "not_found denied task_lost already_finished"},
@@ -310,6 +316,7 @@ const struct word_doc event_docs[] = {
     {"tool_result", "id, tool, is_error, text, cut: what it gave, shortened for display when `cut`"},
     {"progress", "id, tool, progress, total, text: how far a call is, as its server says"},
     {"tools_changed", "server, tools [{name, pinned}]: not as they were approved, and refused until tools.approve"},
+    {"resource_updated", "uri: a resource that is watched has changed"},
     {"usage", "usage, cost: tokens of one model call"},
     {"retry", "attempt, wait_ms, kind: a model call failed and is tried again"},
     {"warning", "text: something was left out or cut"},
@@ -407,6 +414,7 @@ const struct word_doc error_docs[] = {
     {"tool_unapproved", "the tool was not there when the others were approved"},
     {"not_pinned", "this server's tools are not pinned"},
     {"too_many_pins", "as many pinned tools as are kept in memory"},
+    {"task_wanted", "the method can only be called by task.submit"},
     {"not_offered", "the MCP server has no such feature"},
     {"prompt_disabled", "the prompt is not enabled in this profile or context"},
     {"tool_disabled", "the tool is not enabled in this profile or context"},

@@ -248,6 +248,8 @@ static const struct method methods[] = {
     {"resources.templates", "Its resource templates: uris with places to fill in.", METHOD_PROFILE, page_params, NULL,
      agent_resources_templates},
     {"resources.read", "What a resource holds.", METHOD_PROFILE, uri_params, NULL, agent_resources_read},
+    {"resources.watch", "Subscribe to a resource: a task whose events are its updates, until task.cancel or the deadline.",
+     METHOD_PROFILE, uri_params, NULL, agent_resources_watch},
     {"profile.list", "The user's profiles and the operator's, as @TAG finds them. Touches nothing.", METHOD_NEW_USER, none,
      profile_list, NULL},
     {"profile.put", "Make or replace a private profile. Nothing is asked of provider and server before it is used.",

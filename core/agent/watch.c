@@ -1,0 +1,115 @@
+/* resources.watch: a subscription is a task. Its events are the updates, its end the subscription's; task.cancel ends it.
+ *
+ *   watch the connection -> SUBSCRIBE -> updates ... -> cancel, the deadline, or the connection's end -> UNSUBSCRIBE -> done */
+#include "agent/events.h"
+#include "agent/server_op.h"
+#include "base/clock.h"
+
+enum { GOODBYE_MS = 5000 };
+
+struct watch {
+    struct conn_watcher watcher;
+    struct server_op *op;
+    struct timer timer;
+    uint64_t updates;
+    const char *ended; /* why, in a word */
+    struct call *goodbye;
+};
+
+static void on_updated(struct conn_watcher *w, tda_str uri) {
+    struct watch *h = CONTAINER_OF(w, struct watch, watcher);
+    h->updates++;
+    event_resource_updated(h->op->work, uri);
+}
+
+static void finish(struct watch *h) {
+    struct work *w = h->op->work;
+    struct error e;
+    timer_stop(w->loop, &h->timer);
+    conn_unwatch(&h->watcher);
+    if (h->op->cancelled) {
+        error_set(&e, TDA_E_CANCELLED, "cancelled", "cancelled");
+    } else {
+        jw_put_str(w->out, "uri", h->op->name);
+        jw_put_u64(w->out, "updates", h->updates);
+        jw_put_z(w->out, "ended", h->ended);
+    }
+    server_op_end(h->op, h->op->cancelled ? &e : NULL);
+}
+
+static void on_goodbye(void *arg, const struct tda_result *r UNUSED) {
+    finish(arg);
+}
+
+/* Who else watches the same on this connection goes on. */
+static void leave(struct watch *h, const char *why) {
+    struct work *w = h->op->work;
+    struct conn *c = h->watcher.conn;
+    struct call_spec spec = work_call_spec(w, INT64_MAX);
+    struct tda_adapter_request request = {
+        .size = sizeof request, .op = TDA_AOP_UNSUBSCRIBE, .name = h->op->name, .deadline_ms = GOODBYE_MS};
+    struct error e;
+    if (h->goodbye) return;
+    h->ended = why;
+    conn_unwatch(&h->watcher);
+    spec.deadline_ns = clock_now_ns() + GOODBYE_MS * NS_PER_MS;
+    spec.on_done = on_goodbye;
+    spec.arg = h;
+    if (!c || conn_is_watched(c, h->op->name) || adapter_call(c, &spec, &request, &h->goodbye, &e)) finish(h);
+}
+
+static void on_ended(struct conn_watcher *w, const struct tda_result *why UNUSED) {
+    struct watch *h = CONTAINER_OF(w, struct watch, watcher);
+    h->ended = "connection";
+    if (h->op->call || h->goodbye) return; /* which fails too, and ends it */
+    finish(h);
+}
+
+static void on_deadline(struct timer *t) {
+    leave(CONTAINER_OF(t, struct watch, timer), "deadline");
+}
+
+static void on_cancel(struct work *w) {
+    struct server_op *op = w->operation;
+    op->cancelled = true;
+    leave(op->more_of, "cancelled");
+}
+
+static void on_starting(struct server_op *op) {
+    struct watch *h = op->more_of;
+    h->op = op;
+    conn_watch(op->box.conn, &h->watcher); /* before the server can tell anything */
+}
+
+static void on_subscribed(struct server_op *op) {
+    struct watch *h = op->more_of;
+    op->work->cancel = on_cancel;
+    h->timer.fire = on_deadline;
+    if (!h->watcher.conn || timer_set(op->work->loop, &h->timer, op->work->deadline_ns)) leave(h, "connection");
+}
+
+static void on_stopping(struct server_op *op) {
+    struct watch *h = op->more_of;
+    conn_unwatch(&h->watcher);
+}
+
+void agent_resources_watch(struct work *w) {
+    struct error e = {.retry_ms = -1};
+    struct watch *h = arena_alloc(w->arena, sizeof *h);
+    if (!w->event || !h) {
+        error_set(&e, h ? TDA_E_INVALID : TDA_E_NOMEM, h ? "task_wanted" : "out_of_memory",
+                  h ? "resources.watch tells what happens in events, which only a task has" : "out of memory");
+        if (h) error_hint(&e, "call task.submit with method resources.watch, then task.poll");
+        w->done(w, &e);
+        return;
+    }
+    h->watcher =
+        (struct conn_watcher){.uri = json_str(json_key(w->params, TDA_STR("uri"))), .updated = on_updated, .ended = on_ended};
+    server_op_begin(&(struct server_op){.work = w,
+                                        .op = TDA_AOP_SUBSCRIBE,
+                                        .name = h->watcher.uri,
+                                        .more_of = h,
+                                        .starting = on_starting,
+                                        .answered = on_subscribed,
+                                        .stopping = on_stopping});
+}
