@@ -7,7 +7,7 @@
 
 enum { GOODBYE_MS = 5000 };
 
-struct watch {
+struct watching {
     struct conn_watcher watcher;
     struct server_op *op;
     struct timer timer;
@@ -17,12 +17,12 @@ struct watch {
 };
 
 static void on_updated(struct conn_watcher *w, tda_str uri) {
-    struct watch *h = CONTAINER_OF(w, struct watch, watcher);
+    struct watching *h = CONTAINER_OF(w, struct watching, watcher);
     h->updates++;
     event_resource_updated(h->op->work, uri);
 }
 
-static void finish(struct watch *h) {
+static void finish(struct watching *h) {
     struct work *w = h->op->work;
     struct error e;
     timer_stop(w->loop, &h->timer);
@@ -42,7 +42,7 @@ static void on_goodbye(void *arg, const struct tda_result *r UNUSED) {
 }
 
 /* Who else watches the same on this connection goes on. */
-static void leave(struct watch *h, const char *why) {
+static void leave(struct watching *h, const char *why) {
     struct work *w = h->op->work;
     struct conn *c = h->watcher.conn;
     struct call_spec spec = work_call_spec(w, INT64_MAX);
@@ -52,21 +52,21 @@ static void leave(struct watch *h, const char *why) {
     if (h->goodbye) return;
     h->ended = why;
     conn_unwatch(&h->watcher);
-    spec.deadline_ns = clock_now_ns() + GOODBYE_MS * NS_PER_MS;
+    spec.deadline_ns = clock_now_ns() + (int64_t)GOODBYE_MS * NS_PER_MS;
     spec.on_done = on_goodbye;
     spec.arg = h;
     if (!c || conn_is_watched(c, h->op->name) || adapter_call(c, &spec, &request, &h->goodbye, &e)) finish(h);
 }
 
 static void on_ended(struct conn_watcher *w, const struct tda_result *why UNUSED) {
-    struct watch *h = CONTAINER_OF(w, struct watch, watcher);
+    struct watching *h = CONTAINER_OF(w, struct watching, watcher);
     h->ended = "connection";
     if (h->op->call || h->goodbye) return; /* which fails too, and ends it */
     finish(h);
 }
 
 static void on_deadline(struct timer *t) {
-    leave(CONTAINER_OF(t, struct watch, timer), "deadline");
+    leave(CONTAINER_OF(t, struct watching, timer), "deadline");
 }
 
 static void on_cancel(struct work *w) {
@@ -76,26 +76,26 @@ static void on_cancel(struct work *w) {
 }
 
 static void on_starting(struct server_op *op) {
-    struct watch *h = op->more_of;
+    struct watching *h = op->more_of;
     h->op = op;
     conn_watch(op->box.conn, &h->watcher); /* before the server can tell anything */
 }
 
 static void on_subscribed(struct server_op *op) {
-    struct watch *h = op->more_of;
+    struct watching *h = op->more_of;
     op->work->cancel = on_cancel;
     h->timer.fire = on_deadline;
     if (!h->watcher.conn || timer_set(op->work->loop, &h->timer, op->work->deadline_ns)) leave(h, "connection");
 }
 
 static void on_stopping(struct server_op *op) {
-    struct watch *h = op->more_of;
+    struct watching *h = op->more_of;
     conn_unwatch(&h->watcher);
 }
 
 void agent_resources_watch(struct work *w) {
     struct error e = {.retry_ms = -1};
-    struct watch *h = arena_alloc(w->arena, sizeof *h);
+    struct watching *h = arena_alloc(w->arena, sizeof *h);
     if (!w->event || !h) {
         error_set(&e, h ? TDA_E_INVALID : TDA_E_NOMEM, h ? "task_wanted" : "out_of_memory",
                   h ? "resources.watch tells what happens in events, which only a task has" : "out of memory");
