@@ -115,18 +115,19 @@ static void print_content(struct json result) {
     }
 }
 
-int cmd_call_tool(const struct options *o) {
+/* The tool and its arguments stand at words[at]. */
+static int call_tool(const struct options *o, int at) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     struct buf params;
     struct jw w;
     bool is_error = false;
-    if (o->n_words < 2 || o->n_words > 3)
+    if (o->n_words < at + 1 || o->n_words > at + 2)
         return usage("call-tool TOOL [JSON], as in: tda call-tool query '{\"sql\": \"SELECT 1\"}'");
-    tda_str given = object_word(o->n_words == 3 ? o->words[2] : "{}", "the arguments");
+    tda_str given = object_word(o->n_words == at + 2 ? o->words[at + 1] : "{}", "the arguments");
     if (!given.p) return EXIT_USAGE;
     params_begin(&w, &params, o);
-    jw_put_z(&w, "name", o->words[1]);
+    jw_put_z(&w, "name", o->words[at]);
     jw_put_raw(&w, "arguments", given);
     free((void *)(uintptr_t)given.p);
     int code = params_call(o, "tools.call", &w, &doc, &result);
@@ -135,4 +136,12 @@ int cmd_call_tool(const struct options *o) {
     json_bool(json_key(result, TDA_STR("is_error")), &is_error);
     if (is_error) fputs("tda: the tool reports an error\n", stderr);
     return is_error ? EXIT_FAILED : EXIT_OK;
+}
+
+int cmd_call_tool(const struct options *o) {
+    return call_tool(o, 1);
+}
+
+int mcp_call(const struct options *o) {
+    return call_tool(o, 2);
 }

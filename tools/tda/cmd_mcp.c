@@ -169,5 +169,11 @@ int cmd_mcp(const struct options *o) {
     if (strcmp(what, "probe") == 0) return probe(o);
     if (strcmp(what, "logs") == 0 && o->n_words <= 3) return mcp_logs(o, word(o, 2));
     if (strcmp(what, "restart") == 0 && o->n_words <= 3) return restart(o);
-    return usage("mcp list | probe [NAME | URL | -- COMMAND ARGUMENTS] | logs [NAME] | restart [NAME]");
+    if (strcmp(what, "tools") == 0 && o->n_words == 2) return mcp_tools(o);
+    if (strcmp(what, "call") == 0) return mcp_call(o);
+    if (strcmp(what, "approve") == 0 && o->n_words <= 3) return mcp_approve(o);
+    if (strcmp(what, "prompts") == 0) return mcp_prompts(o);
+    if (strcmp(what, "resources") == 0 && o->n_words <= 3) return mcp_resources(o);
+    return usage("mcp list | probe [NAME | URL | -- COMMAND ARGUMENTS] | logs [NAME] | restart [NAME] | tools | call TOOL [JSON] | "
+                 "approve [TOOL] | prompts [NAME [ARGUMENT=VALUE...]] | resources [URI | templates]");
 }

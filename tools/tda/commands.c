@@ -46,10 +46,19 @@
     "  -f, --follow           go on as it comes\n"                                                                                 \
     "      --lines N          the last so many lines (default 100)\n"                                                              \
     "restart: closes the user's connections, and tries again what is parked; the next use starts it\n"                             \
+    "tools, prompts, resources: what the context's server has; prompts NAME fills one in, resources URI reads one\n"               \
+    "      --server NAME      fail unless that is the context's server\n"                                                          \
+    "      --limit N, --cursor C  so many of a list, and what comes next\n"                                                        \
+    "call: calls a tool, like call-tool\n"                                                                                         \
+    "approve: takes tools as they are now, one or all, where the operator has them pinned\n"                                       \
     "\nmore examples:\n"                                                                                                           \
     "  tda mcp probe -- npx -y @modelcontextprotocol/server-everything\n"                                                          \
     "  tda mcp probe https://mcp.example.com/mcp\n"                                                                                \
-    "  tda --user alice mcp logs sales -f\n"
+    "  tda --user alice mcp logs sales -f\n"                                                                                       \
+    "  tda --user alice mcp tools --server sales\n"                                                                                \
+    "  tda --user alice mcp call query '{\"sql\": \"SELECT 1\"}'\n"                                                                \
+    "  tda --user alice mcp prompts summary topic=orders\n"                                                                        \
+    "  tda --user alice mcp resources file:///srv/report.txt\n"
 
 const struct command commands[] = {
     {"ask", "TEXT|-", "ask a question; the model may use tools; @TAG at its start runs it under that profile",
@@ -79,7 +88,10 @@ const struct command commands[] = {
     {"backup", "FILE", "copy all sessions and usage into a new file while the daemon works",
      "tda backup /var/backups/tda-sessions.db", cmd_backup,
      "To restore: stop the daemon, put the copy where sessions.path points, remove its -wal and -shm, start.\n"},
-    {"mcp", "[list | probe [NAME | URL | -- COMMAND ARGUMENTS] | logs [NAME] | restart [NAME]]",
+    {"mcp",
+     "[list | probe [NAME | URL | -- COMMAND ARGUMENTS] | logs [NAME] | restart [NAME] | tools | call TOOL [JSON|-] | approve "
+     "[TOOL]\n"
+     "                         | prompts [NAME [ARGUMENT=VALUE...]] | resources [URI | templates]]",
      "MCP servers: their state, a look at one, what it says", "tda --user alice mcp probe sales", cmd_mcp, OPT_MCP},
     {"jobs", "[run NAME]", "maintenance jobs; run one now", "tda jobs run context_cleanup", cmd_jobs, NULL},
     {"models", "[PROVIDER]", "models that the user's provider offers, or another one", "tda --user alice models", cmd_models, NULL},

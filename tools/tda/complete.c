@@ -37,6 +37,8 @@ int cmd_complete(const struct options *o) {
         puts("delete");
     } else if (strcmp(c->name, "profile") == 0) {
         puts("list\nput\ndelete\ndefault");
+    } else if (strcmp(c->name, "mcp") == 0) {
+        puts("list\nprobe\nlogs\nrestart\ntools\ncall\napprove\nprompts\nresources");
     } else if (strcmp(c->name, "jobs") == 0) {
         puts("run");
     } else if (strcmp(c->name, "plugins") == 0) {

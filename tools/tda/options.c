@@ -38,6 +38,7 @@ static const struct option_row {
     {"session", 0, TEXT, AT(session), 0, NULL},
     {"search", 0, TEXT, AT(search), 0, NULL},
     {"sort", 0, TEXT, AT(sort), 0, NULL},
+    {"server", 0, TEXT, AT(server), 0, NULL},
     {"limit", 0, TEXT, AT(limit), 0, NULL},
     {"cursor", 0, TEXT, AT(cursor), 0, NULL},
     {"days", 0, TEXT, AT(days), 0, NULL},

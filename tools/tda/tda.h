@@ -19,7 +19,7 @@ struct options {
     bool json, quiet, verbose, help, version, inherit, follow;
     int64_t timeout_s;
     const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session, *tools, *prompts;
-    const char *search, *sort, *limit, *cursor, *days, *lines;
+    const char *search, *sort, *limit, *cursor, *days, *server, *lines;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
     const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
@@ -103,6 +103,11 @@ int cmd_profile(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_tools(const struct options *o);
 int cmd_mcp(const struct options *o);
+int mcp_tools(const struct options *o); /* cmd_catalogue.c */
+int mcp_approve(const struct options *o);
+int mcp_prompts(const struct options *o);
+int mcp_resources(const struct options *o);
+int mcp_call(const struct options *o); /* cmd_ask.c */
 int cmd_jobs(const struct options *o);
 int cmd_models(const struct options *o);
 int cmd_plugins(const struct options *o);
