@@ -1,24 +1,40 @@
-/* MCP servers as children that speak JSON-RPC over stdin and stdout. This file is what the host sees of the plugin. */
+/* Servers of the Model Context Protocol. This file is what the host sees of the plugin. */
 #include "mcp.h"
 
+#include "call.h"
+
 TDA_PLUGIN_NOTE("id mcp\n"
-                "version 0.1.0\n"
+                "version " MCP_VERSION "\n"
                 "provides tda.adapter/1\n"
                 "needs tda.json/1\n");
 
 const struct tda_host *mcp_host;
 const struct tda_json_api *mcp_json;
 
+/* What is found out about servers is kept for each loop: no lock, and nothing of any user's in it. */
+static tda_status open_instance(uint32_t loop_index, void **ret_self) {
+    (void)loop_index;
+    *ret_self = verdicts_new();
+    return *ret_self ? TDA_OK : TDA_E_NOMEM;
+}
+
+static void close_instance(void *self) {
+    verdicts_free((struct verdicts *)self);
+}
+
 static const struct tda_adapter adapter = {
     .size = sizeof adapter,
-    .call_state_size = sizeof(struct pending),
-    .conn_state_size = sizeof(struct session),
-    .connect = session_connect,
-    .conn_flow = session_flow,
-    .conn_wake = session_wake,
-    .conn_close = session_close,
-    .conn_drop = session_drop,
+    .call_state_size = sizeof(struct call),
+    .conn_state_size = sizeof(struct conn),
+    .open = open_instance,
+    .close = close_instance,
+    .connect = conn_connect,
+    .conn_flow = conn_flow,
+    .conn_wake = conn_wake,
+    .conn_close = conn_close,
+    .conn_drop = conn_drop,
     .start = calls_start,
+    .answer = questions_answer,
     .cancel = calls_cancel,
     .drop = calls_drop,
 };
@@ -28,10 +44,10 @@ static const void *find_interface(tda_str id) {
 }
 
 static const struct tda_plugin plugin = {
-    .size = sizeof plugin, .abi_minor = TDA_ABI_MINOR, .id = "mcp", .version = "0.1.0", .interface = find_interface};
+    .size = sizeof plugin, .abi_minor = TDA_ABI_MINOR, .id = "mcp", .version = MCP_VERSION, .interface = find_interface};
 
 TDA_PLUGIN_ENTRY(const struct tda_host *host) {
-    if (!TDA_HAS(host, struct tda_host, flow_close_send) || host->abi_major != TDA_ABI_MAJOR) return NULL;
+    if (!TDA_HAS(host, struct tda_host, flow_abort) || host->abi_major != TDA_ABI_MAJOR) return NULL;
     mcp_host = host;
     mcp_json = (const struct tda_json_api *)host->extension(TDA_STR("tda.json/1"));
     return mcp_json ? &plugin : NULL;

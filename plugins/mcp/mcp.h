@@ -1,72 +1,54 @@
-/* Inside of the MCP adapter. One struct session for each connection (it is the connection's state), one struct pending for each
- * call (the call's state); all on the loop's thread. */
+/* Inside of the MCP adapter: what all of its files share. Everything here runs on the loop's thread of a connection.
+ *
+ * Concepts, each with its page:
+ *   conn.h       one connection: a server, as one user and configuration sees it
+ *   era.h        legacy or modern: how a server is greeted, and which words it wants
+ *   transport.h  stdio, Streamable HTTP, HTTP+SSE: how messages travel
+ *   exchange.h   one request of ours and its answer
+ *   call.h       one call of the host's: one exchange after the other, and the questions in between */
 #ifndef MCP_H
 #define MCP_H
 
 #include "tda/plugin.h"
 
-enum { IN_FLIGHT_MAX = 256, PAGES_MAX = 1000, QUEUE_MAX = 4 << 20, GARBAGE_MAX = 100, STDERR_KEPT = 240 };
+#define MCP_VERSION "0.2.0"
+#define ABSENT ((tda_str){NULL, 0})
 
-enum phase { PHASE_NONE, PHASE_GREETING, PHASE_READY, PHASE_OVER };
-
-struct pending {
-    struct pending *next;
-    tda_call call;
-    int64_t id; /* of the JSON-RPC request; 0: none is out */
-    uint32_t op;
-    uint32_t pages;
-    char *cursor; /* of the page asked for last; NULL: the first */
-};
-
-struct session {
-    tda_conn conn;
-    tda_flow flow;
-    enum phase phase;
-    int64_t last_id, greeting_id;
-    struct pending *pending;
-    uint32_t n_pending;
-    uint32_t garbage; /* lines on stdout that were no JSON-RPC */
-    uint32_t has_tools, has_prompts, has_resources, has_completions;
-    char *queue; /* what the pipe had no room for */
-    size_t queue_n;
-    char last_words[STDERR_KEPT]; /* of stderr, for "the server ended" */
+/* What a server may make us hold. Lines, bodies and events have the host's limits. */
+enum {
+    EXCHANGES_MAX = 256,       /* requests in flight on a connection */
+    QUESTIONS_MAX = 16,        /* a server's open questions on a connection */
+    PAGES_MAX = 1000,          /* of one list */
+    ITEMS_MAX = 20000,         /* of one list */
+    ROUNDS_MAX = 8,            /* of input for one call */
+    SUBSCRIPTIONS_MAX = 256,   /* resources followed on a connection */
+    QUEUE_MAX = 4 << 20,       /* bytes that wait for a process to read them */
+    GARBAGE_MAX = 100,         /* lines in a row that are no JSON-RPC */
+    LOG_LINES_MAX = 20,        /* a second */
+    STDERR_KEPT = 240,         /* bytes of its last line */
+    ERROR_BODY_MAX = 16 << 10, /* bytes of an HTTP error's body that are read */
+    BODY_MAX = 64 << 20,       /* bytes of an HTTP answer; the host's own limit is usually smaller */
+    EVENT_ID_MAX = 1024,       /* bytes */
+    SCHEMAS_MAX = 8 << 20,     /* bytes of schemas kept for their headers */
+    HEADERS_MAX = 64           /* of one request */
 };
 
 extern const struct tda_host *mcp_host;
 extern const struct tda_json_api *mcp_json;
 
-/* ---- wire.c ---- */
+/* ---- text.c ---- */
 
-/* A request or notification up to and with its params object, which is left open: fields follow, then wire_send. id 0: a
- * notification. NULL when memory is out. */
-tda_json_writer *wire_begin(struct session *s, int64_t id, const char *method);
-tda_status wire_send(struct session *s, tda_json_writer *w);                                        /* closes params and message */
-tda_status wire_answer(struct session *s, tda_json id, int64_t error_code, const char *error_text); /* 0: an empty result */
-tda_status wire_flush(struct session *s);                                                           /* there is room again */
+char *text_dup(tda_str s); /* NUL-terminated; NULL: no memory, or absent */
+int text_is(tda_str s, const char *z);
+int text_same_nocase(tda_str a, tda_str b);
+int text_has_nocase(tda_str s, const char *word);
+int64_t now_ms(void); /* monotonic */
+
+/* At most n bytes of s, for "%.*s". */
+#define CUT(s, max) (int)((s).n < (max) ? (s).n : (max)), (s).p ? (s).p : ""
+
 void put_text(tda_json_writer *w, const char *key, tda_str value);
-
-/* ---- session.c ---- */
-
-tda_status session_connect(void *self, tda_conn conn, const struct tda_server *server);
-void session_flow(void *self, tda_conn conn, const struct tda_flow_event *event);
-void session_wake(void *self, tda_conn conn, uint64_t token);
-void session_close(void *self, tda_conn conn);
-void session_drop(void *self, tda_conn conn);
-/* The server breaks the protocol: the connection ends. */
-void session_fail(struct session *s, uint32_t cls, const char *text);
-
-/* ---- calls.c ---- */
-
-tda_status calls_start(void *self, tda_conn conn, tda_call call, const struct tda_adapter_request *request);
-void calls_cancel(void *self, tda_conn conn, tda_call call);
-void calls_drop(void *self, tda_conn conn, tda_call call);
-void calls_answer(struct session *s, tda_json message); /* a response with an id of ours */
-void calls_progress(struct session *s, tda_json params);
-
-/* ---- content.c ---- */
-
-/* Emits what a result holds; false when it is not of the right form. */
-int content_items(tda_call call, uint32_t op, tda_json result);
-int content_tool_result(tda_call call, tda_json result);
+void put_raw(tda_json_writer *w, const char *key, tda_str value);
+void put_empty(tda_json_writer *w, const char *key); /* {} */
 
 #endif
