@@ -45,17 +45,18 @@ void call_refused(struct call *call, const struct outcome *o) {
     char code[24];
     int64_t number = 0;
     uint32_t is_error = mcp_json->type(o->error) == TDA_JSON_OBJECT;
-    struct tda_result r = new_result(o->cls);
-    r.http_status = o->http_status;
+    struct tda_result r = new_result(o->cls == TDA_C_NOT_FOUND ? TDA_C_REQUEST : o->cls); /* it was there before */
+    r.http_status = o->http_status >= 300 ? o->http_status : 0;
     r.retry_ms = o->retry_ms;
     r.text = o->text;
     if (is_error) {
         mcp_json->i64(mcp_json->get(o->error, "code"), &number);
         snprintf(code, sizeof code, "%lld", (long long)number);
         r.code = tda_str_of(code);
-        r.text = mcp_json->str(mcp_json->get(o->error, "message"));
-        r.cls = (number <= -32600 && number >= -32602) || number == -32002 || is_modern_error(o->error) ? TDA_C_REQUEST
-                                                                                                        : TDA_C_UPSTREAM;
+        if (!r.text.n) r.text = mcp_json->str(mcp_json->get(o->error, "message"));
+        if (!o->cls)
+            r.cls = (number <= -32600 && number >= -32602) || number == -32002 || is_modern_error(o->error) ? TDA_C_REQUEST
+                                                                                                            : TDA_C_UPSTREAM;
         if (!r.text.n) r.text = TDA_STR("the server answered with an error");
     }
     finish(call, &r);

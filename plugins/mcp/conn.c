@@ -162,7 +162,7 @@ void conn_unsubscribe(struct conn *c, tda_str uri) {
 tda_status conn_connect(void *self, tda_conn handle, const struct tda_server *server) {
     struct conn *c = (struct conn *)mcp_host->state(handle);
     c->handle = handle;
-    c->verdicts = (struct verdicts *)self;
+    (void)self;
     c->asks = server->asks & (TDA_ASK_FORM | TDA_ASK_URL);
     c->deadline_ms = server->deadline_ms > 0 ? server->deadline_ms : 1;
     c->greeting.conn = c->listen.conn = c;

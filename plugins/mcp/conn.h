@@ -41,7 +41,6 @@ struct subscription {
 
 struct conn {
     tda_conn handle;
-    struct verdicts *verdicts; /* of this loop */
     enum conn_state state;
     uint8_t is_closing; /* the host wants it to end */
     char *name;

@@ -14,7 +14,7 @@
 enum { PROBE_MS = 5000 };
 
 static void note_verdict(struct conn *c, enum verdict verdict) {
-    verdict_put(c->verdicts, tda_str_of(c->name), tda_str_of(c->url), verdict, now_ms());
+    verdict_put(tda_str_of(c->name), tda_str_of(c->url), verdict, now_ms());
 }
 
 void era_known(struct conn *c) {
@@ -24,7 +24,7 @@ void era_known(struct conn *c) {
 
 void era_begin(struct conn *c) {
     enum verdict v = VERDICT_NONE;
-    if (!c->probe.is_sure) v = verdict_get(c->verdicts, tda_str_of(c->name), tda_str_of(c->url), now_ms());
+    if (!c->probe.is_sure) v = verdict_get(tda_str_of(c->name), tda_str_of(c->url), now_ms());
     c->probe.is_cached = v != VERDICT_NONE;
     if (v == VERDICT_LEGACY)
         era_try(c, &era_legacy, c->transport);

@@ -3,8 +3,7 @@
  *   legacy   2024-11-05 to 2025-11-25: a handshake, then a session
  *   modern   2026-07-28: each request says by itself who asks and in which version
  *
- * An era is a property of the server, not of a user: verdicts are kept for each loop (era_cache.c). What the server said to one
- * user is not kept. */
+ * An era is a property of the server, not of a user: verdicts are kept (era_cache.c). What the server said to one user is not. */
 #ifndef MCP_ERA_H
 #define MCP_ERA_H
 
@@ -56,15 +55,14 @@ void listen_acknowledged(struct conn *c, tda_json notification); /* params */
 int listen_is(const struct conn *c, tda_json id);
 void listen_over(struct conn *c); /* the server cancelled it */
 
-/* ---- era_cache.c ---- */
+/* ---- era_cache.c: any thread ---- */
 
 enum verdict { VERDICT_NONE, VERDICT_MODERN, VERDICT_LEGACY, VERDICT_SSE };
 
-struct verdicts;
-struct verdicts *verdicts_new(void);
-void verdicts_free(struct verdicts *v);
-/* now_ms: monotonic. A verdict of legacy is forgotten after a day: a server that was renewed still answers initialize. */
-enum verdict verdict_get(const struct verdicts *v, tda_str name, tda_str url, int64_t at_ms);
-void verdict_put(struct verdicts *v, tda_str name, tda_str url, enum verdict verdict, int64_t at_ms);
+void verdicts_open(void); /* once for each instance of the plugin */
+void verdicts_close(void);
+/* at_ms: monotonic. A verdict of legacy is forgotten after a day: a server that was renewed still answers initialize. */
+enum verdict verdict_get(tda_str name, tda_str url, int64_t at_ms);
+void verdict_put(tda_str name, tda_str url, enum verdict verdict, int64_t at_ms);
 
 #endif

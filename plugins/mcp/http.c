@@ -73,7 +73,7 @@ static void standing_event(struct conn *c, const struct tda_flow_event *event) {
 
 /* ---- lost sessions ---- */
 
-/* 404 says the specification; 400 with words about the session is what many servers say. */
+/* 404 says the specification; 400 with words about the session, or that it has not been initialised, is what many servers say. */
 int http_is_lost_session(const struct conn *c, const struct exchange *x, tda_json error) {
     const struct stream *s = &x->stream;
     tda_str said = mcp_json->str(mcp_json->get(error, "message"));
@@ -82,7 +82,7 @@ int http_is_lost_session(const struct conn *c, const struct exchange *x, tda_jso
     mcp_json->i64(mcp_json->get(error, "code"), &code);
     if (s->status == 404) return code != -32601;
     if (!said.n && s->body_n) said = (tda_str){s->body, s->body_n};
-    return s->status == 400 && text_has_nocase(said, "session");
+    return s->status == 400 && (text_has_nocase(said, "session") || text_has_nocase(said, "not initialized"));
 }
 
 /* The server has not done what it refused: it is asked again in a new session, once. */

@@ -143,7 +143,7 @@ static void refused(struct exchange *x) {
     o.cls = mcp_json->type(o.error) && is_about_request(s->status) ? TDA_C_OK : http_class(s->status);
     o.http_status = s->status;
     o.retry_ms = s->retry_after_ms;
-    o.text = tda_str_of(text);
+    if (o.cls) o.text = tda_str_of(text);
     exchange_done(x, &o);
 }
 

@@ -11,15 +11,16 @@ TDA_PLUGIN_NOTE("id mcp\n"
 const struct tda_host *mcp_host;
 const struct tda_json_api *mcp_json;
 
-/* What is found out about servers is kept for each loop: no lock, and nothing of any user's in it. */
 static tda_status open_instance(uint32_t loop_index, void **ret_self) {
     (void)loop_index;
-    *ret_self = verdicts_new();
-    return *ret_self ? TDA_OK : TDA_E_NOMEM;
+    (void)ret_self;
+    verdicts_open();
+    return TDA_OK;
 }
 
 static void close_instance(void *self) {
-    verdicts_free((struct verdicts *)self);
+    (void)self;
+    verdicts_close();
 }
 
 static const struct tda_adapter adapter = {
