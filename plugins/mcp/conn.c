@@ -7,6 +7,9 @@
 
 #include "call.h"
 
+/* Above the ids that a greeting can take, whichever way it went: what follows has the same ids in each transcript. */
+enum { LAST_GREETING_ID = 20 };
+
 /* ---- telling the host ---- */
 
 static void tell(struct conn *c, uint32_t kind, uint32_t cls, uint32_t level, tda_str text, tda_str json) {
@@ -62,6 +65,7 @@ int conn_is_live(const struct conn *c) {
 void conn_ready(struct conn *c) {
     if (c->state != CONN_OPENING || c->is_closing) return;
     c->state = CONN_READY;
+    c->last_id = LAST_GREETING_ID;
     conn_timer(c, TOKEN_PROBE, 0);
     conn_tell(c, TDA_CONN_READY, ABSENT, tda_str_of(c->ready_json));
     free(c->ready_json);
