@@ -50,7 +50,7 @@ static void relist(struct call *call) {
     schemas_clear(&c->schemas);
     call->is_relisting = 1;
     call->pages = call->items = 0;
-    conn_tell(c, TDA_CONN_TOOLS_CHANGED, ABSENT, ABSENT);
+    list_changed(c, LIST_TOOLS);
     call_send(call);
 }
 

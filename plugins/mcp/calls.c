@@ -194,10 +194,21 @@ static void refuse(struct call *call, const struct conn *c) {
         call_fail(call, TDA_C_REQUEST, "the server does not offer %s", method_of(call) ? method_of(call) : "that");
 }
 
+static uint32_t lists_anew(uint32_t op) {
+    switch (op) {
+    case TDA_AOP_LIST_TOOLS: return LIST_TOOLS;
+    case TDA_AOP_LIST_PROMPTS: return LIST_PROMPTS;
+    case TDA_AOP_LIST_RESOURCES:
+    case TDA_AOP_LIST_TEMPLATES: return LIST_RESOURCES;
+    default: return 0;
+    }
+}
+
 static void begin(struct call *call) {
     struct conn *c = call->x.conn;
     int is_follow = call->op == TDA_AOP_SUBSCRIBE || call->op == TDA_AOP_UNSUBSCRIBE;
     if (call->op == TDA_AOP_LIST_TOOLS) schemas_clear(&c->schemas);
+    c->stale &= ~lists_anew(call->op);
     if (is_follow && !call->name) {
         call_fail(call, TDA_C_REQUEST, "which resource: a uri is missing");
     } else if (call->op == TDA_AOP_SUBSCRIBE && c->n_subscriptions >= SUBSCRIPTIONS_MAX) {

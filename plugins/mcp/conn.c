@@ -66,6 +66,7 @@ void conn_ready(struct conn *c) {
     if (c->state != CONN_OPENING || c->is_closing) return;
     c->state = CONN_READY;
     c->last_id = LAST_GREETING_ID;
+    c->stale = LIST_TOOLS | LIST_PROMPTS | LIST_RESOURCES;
     conn_timer(c, TOKEN_PROBE, 0);
     conn_tell(c, TDA_CONN_READY, ABSENT, tda_str_of(c->ready_json));
     free(c->ready_json);
@@ -195,8 +196,6 @@ void conn_wake(void *self, tda_conn handle, uint64_t token) {
     if (!c || !conn_is_live(c)) return;
     if (token == TOKEN_PROBE)
         era_silence(c);
-    else if (token == TOKEN_CHANGES)
-        notices_changes(c);
     else if (token == TOKEN_LOG)
         notices_log(c);
     else if (token == TOKEN_STAND)
@@ -204,7 +203,7 @@ void conn_wake(void *self, tda_conn handle, uint64_t token) {
     else if (token == TOKEN_SETTLE)
         http_settled(c);
     else if (token == TOKEN_FRESH)
-        conn_tell(c, TDA_CONN_TOOLS_CHANGED, ABSENT, ABSENT);
+        list_changed(c, LIST_TOOLS);
     else if (token > TOKEN_RESUME)
         stream_resume(c, (uint32_t)(token - TOKEN_RESUME));
 }

@@ -5,12 +5,13 @@
 #include "era.h"
 #include "transport.h"
 
+enum list { LIST_TOOLS = 1, LIST_PROMPTS = 2, LIST_RESOURCES = 4 };
+
 enum conn_state { CONN_OPENING, CONN_READY, CONN_OVER };
 
 /* Timers of a connection. At most 16, says the host. */
 enum conn_token {
     TOKEN_PROBE = 1, /* silence, after server/discover */
-    TOKEN_CHANGES,   /* several list_changed become one */
     TOKEN_LOG,       /* a second of log lines is over */
     TOKEN_STAND,     /* open the stream for what the server says unasked */
     TOKEN_SETTLE,    /* the standing stream takes its time: ready without it */
@@ -71,7 +72,7 @@ struct conn {
     uint32_t last_question;
 
     uint32_t garbage; /* lines in a row that were no JSON-RPC */
-    uint32_t changes; /* bits of lists that changed, until TOKEN_CHANGES */
+    uint32_t stale;   /* bits of lists that the host knows to have changed, and has not listed since */
     uint32_t log_lines, log_dropped;
 
     struct schemas schemas;
@@ -115,8 +116,8 @@ void say_cancelled(struct conn *c, int64_t id);
 /* ---- notices.c: what a server says unasked ---- */
 
 void notice(struct conn *c, tda_str method, tda_json params);
-void notices_changes(struct conn *c); /* TOKEN_CHANGES */
-void notices_log(struct conn *c);     /* TOKEN_LOG */
+void list_changed(struct conn *c, enum list what);
+void notices_log(struct conn *c); /* TOKEN_LOG */
 void tools_fresh_for(struct conn *c, tda_json result);
 
 #endif

@@ -30,9 +30,9 @@ static void reopened(struct conn *c) {
     exchanges_unpark(c);
     c->era->settled(c);
     c->transport->settle(c);
-    conn_tell(c, TDA_CONN_TOOLS_CHANGED, ABSENT, ABSENT);
-    if (c->can.prompts) conn_tell(c, TDA_CONN_PROMPTS_CHANGED, ABSENT, ABSENT);
-    if (c->can.resources) conn_tell(c, TDA_CONN_RESOURCES_CHANGED, ABSENT, ABSENT);
+    list_changed(c, LIST_TOOLS);
+    if (c->can.prompts) list_changed(c, LIST_PROMPTS);
+    if (c->can.resources) list_changed(c, LIST_RESOURCES);
 }
 
 static void initialized(struct exchange *x, const struct outcome *o) {

@@ -3,23 +3,20 @@
 
 #include "call.h"
 
-enum { CHANGE_TOOLS = 1, CHANGE_PROMPTS = 2, CHANGE_RESOURCES = 4, COALESCE_MS = 100, LOG_WINDOW_MS = 1000 };
+enum { LOG_WINDOW_MS = 1000 };
 
 /* ---- lists ---- */
 
-/* Servers send one for each tool that they add: the first starts the clock, and the host hears once. */
-static void changed(struct conn *c, uint32_t what) {
-    if (!c->changes) conn_timer(c, TOKEN_CHANGES, COALESCE_MS);
-    c->changes |= what;
-}
-
-void notices_changes(struct conn *c) {
-    uint32_t changes = c->changes;
-    c->changes = 0;
-    if (c->state != CONN_READY) return;
-    if (changes & CHANGE_TOOLS) conn_tell(c, TDA_CONN_TOOLS_CHANGED, ABSENT, ABSENT);
-    if (changes & CHANGE_PROMPTS) conn_tell(c, TDA_CONN_PROMPTS_CHANGED, ABSENT, ABSENT);
-    if (changes & CHANGE_RESOURCES) conn_tell(c, TDA_CONN_RESOURCES_CHANGED, ABSENT, ABSENT);
+/* Servers send one for each tool that they add. The host hears of the first; until it has begun to list again, the rest is no news.
+ */
+void list_changed(struct conn *c, enum list what) {
+    if (c->state != CONN_READY || (c->stale & what)) return;
+    c->stale |= what;
+    conn_tell(c,
+              what == LIST_TOOLS     ? TDA_CONN_TOOLS_CHANGED
+              : what == LIST_PROMPTS ? TDA_CONN_PROMPTS_CHANGED
+                                     : TDA_CONN_RESOURCES_CHANGED,
+              ABSENT, ABSENT);
 }
 
 /* ttlMs (2026-07-28): the host is told to list again once the list is old, unless the server promised to say so. Nothing is kept
@@ -92,11 +89,11 @@ void notice(struct conn *c, tda_str method, tda_json params) {
     else if (text_is(method, "notifications/cancelled"))
         cancelled(c, params);
     else if (text_is(method, "notifications/tools/list_changed"))
-        changed(c, CHANGE_TOOLS);
+        list_changed(c, LIST_TOOLS);
     else if (text_is(method, "notifications/prompts/list_changed"))
-        changed(c, CHANGE_PROMPTS);
+        list_changed(c, LIST_PROMPTS);
     else if (text_is(method, "notifications/resources/list_changed"))
-        changed(c, CHANGE_RESOURCES);
+        list_changed(c, LIST_RESOURCES);
     else if (text_is(method, "notifications/subscriptions/acknowledged"))
         listen_acknowledged(c, params);
     else if (text_is(method, "notifications/resources/updated") && c->state == CONN_READY)
