@@ -9,13 +9,15 @@
 
 /* ---- values ---- */
 
+static const char head[] = "=?base64?", tail[] = "?=";
+
+enum { HEAD_N = sizeof head - 1, TAIL_N = sizeof tail - 1 };
+
 static int is_plain(tda_str v) {
-    static const char head[] = "=?base64?", tail[] = "?=";
-    const size_t head_n = sizeof head - 1, tail_n = sizeof tail - 1;
     if (v.n == 0 || v.p[0] == ' ' || v.p[0] == '\t' || v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t') return 0;
     for (size_t i = 0; i < v.n; i++)
         if (v.p[i] != '\t' && (v.p[i] < 0x20 || v.p[i] > 0x7e)) return 0;
-    return !(v.n >= head_n + tail_n && memcmp(v.p, head, head_n) == 0 && memcmp(v.p + v.n - tail_n, tail, tail_n) == 0);
+    return !(v.n >= HEAD_N + TAIL_N && memcmp(v.p, head, HEAD_N) == 0 && memcmp(v.p + v.n - TAIL_N, tail, TAIL_N) == 0);
 }
 
 static char *base64(char *out, tda_str v) {
@@ -34,11 +36,11 @@ static char *base64(char *out, tda_str v) {
 
 char *header_value(tda_str v) {
     if (is_plain(v)) return text_dup(v);
-    char *text = (char *)malloc(v.n / 3 * 4 + 4 + 12), *end;
+    char *text = (char *)malloc(v.n / 3 * 4 + 4 + sizeof head + sizeof tail), *end;
     if (!text) return NULL;
-    memcpy(text, "=?base64?", 9);
-    end = base64(text + 9, v);
-    memcpy(end, "?=", 3);
+    memcpy(text, head, sizeof head);
+    end = base64(text + HEAD_N, v);
+    memcpy(end, tail, sizeof tail);
     return text;
 }
 

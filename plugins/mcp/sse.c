@@ -18,8 +18,8 @@ static size_t origin_length(tda_str url) {
 static char *join(tda_str head, tda_str tail) {
     char *text = (char *)malloc(head.n + tail.n + 1);
     if (!text) return NULL;
-    memcpy(text, head.p, head.n);
-    memcpy(text + head.n, tail.p, tail.n);
+    if (head.n) memcpy(text, head.p, head.n);
+    if (tail.n) memcpy(text + head.n, tail.p, tail.n);
     text[head.n + tail.n] = 0;
     return text;
 }
