@@ -28,12 +28,12 @@ def logs(d, user, server, **more):
 
 
 class Flag:
-    """A server that starts only while a file is there, and says so; each attempt leaves a line."""
+    """A server that starts only while a file is there, and says so; each attempt leaves a line. Of a known era: one that ends while it is asked is started once more."""
 
     def __init__(self):
         self.dir = tempfile.TemporaryDirectory(prefix="tda-flag-", dir="/tmp")
         self.up, self.tries = pathlib.Path(self.dir.name) / "up", pathlib.Path(self.dir.name) / "tries"
-        self.section = f"command: [sh, -c, 'echo $0 >> {self.tries}; test -f {self.up} || {{ echo not today >&2; exit 9; }}; exec {sys.executable} {SERVER}', \"${{user_hash}}\"]"
+        self.section = f"command: [sh, -c, 'echo $0 >> {self.tries}; test -f {self.up} || {{ echo not today >&2; exit 9; }}; exec {sys.executable} {SERVER}', \"${{user_hash}}\"], era: legacy"
 
     def attempts(self):
         lines = self.tries.read_text().split() if self.tries.exists() else []
