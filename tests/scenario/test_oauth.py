@@ -1,6 +1,10 @@
 """OAuth at HTTP MCP servers: what was sent where, and whose token."""
 import ipaddress
+import json
+import os
 import pathlib
+import pty
+import re
 import shutil
 import socket
 import subprocess
@@ -8,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness.daemon import SOURCE, Daemon
+from harness.daemon import BIN, SOURCE, Daemon, clean_env
 from harness.oauth_server import AuthServer, Resource, visit
 from harness.tasks import follow
 
@@ -353,6 +357,48 @@ class OAuth(unittest.TestCase):
         self.resource.open = False
         self.assertIn("status 401", self.call("u"))
         self.assertEqual(self.auth.seen, [])
+
+    # ---- the command ----
+
+    def at_a_terminal(self, *words):
+        """tda at a terminal of its own: (a function that waits for a text on it, one that types)."""
+        pid, fd = pty.fork()
+        if not pid:
+            os.environ.update(clean_env({"TDA_SOCKET": self.d.url, "TDA_USER": "u"}))
+            os.execv(str(BIN / "tda"), ["tda", *words])
+        self.addCleanup(os.close, fd)
+        seen = b""
+
+        def wait(pattern):
+            nonlocal seen
+            while not (found := re.search(pattern, seen.decode(errors="replace"), re.S)):
+                try:
+                    more = os.read(fd, 4096)
+                except OSError:
+                    more = b""
+                self.assertTrue(more, seen.decode(errors="replace"))
+                seen += more
+            return found
+
+        return wait, lambda text: os.write(fd, text.encode())
+
+    def test_the_command_asks(self):
+        self.start()
+        wait, type_in = self.at_a_terminal("mcp", "call", "get", json.dumps({"url": self.resource.url, "body": "hello"}))
+        url = wait(r"MCP server it asks.*visit (http\S+)\s.*paste").group(1)
+        type_in(visit(url) + "\n")
+        wait("welcome")
+
+    def test_the_command_fills_in_forms(self):
+        self.start()
+        schema = {"type": "object", "required": ["city"], "properties": {
+            "city": {"type": "string", "title": "City"}, "n": {"type": "integer", "default": 3}, "sure": {"type": "boolean"}, "tags": {"type": "array"}}}
+        wait, type_in = self.at_a_terminal("mcp", "call", "ask", json.dumps({"question": {"message": "Where?", "schema": schema}}))
+        for prompt, text in (("Where.*City > ", "K\u00f6ln"), ("n \\[3\\] > ", ""), ("sure .*> ", "y"), ("tags .*> ", "a, b")):
+            wait(prompt)
+            type_in(text + "\n")
+        answer = wait(r'q;(\{"action".*?\}\});').group(1)
+        self.assertEqual(json.loads(answer), {"action": "accept", "content": {"city": "K\u00f6ln", "n": 3, "sure": True, "tags": ["a", "b"]}})
 
     # ---- 2025-03-26 ----
 

@@ -80,7 +80,13 @@ static void show_result(struct json event) {
     say_line(is_error ? "31" : "2", is_error ? "  ! " : "  = ", TDA_STR(""), json_str(json_key(event, TDA_STR("text"))));
 }
 
-static void show_event(const char *json) {
+static void ask(struct chat *c, struct tda_client_stream *s, const char *json) {
+    new_line();
+    fflush(stdout);
+    question_answer(c->o, c->client, tda_client_stream_task(s), json);
+}
+
+static void show_event(struct chat *c, struct tda_client_stream *s, const char *json) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     if (json_parse(tda_str_of(json), 0, &doc, NULL)) return;
     struct json event = json_root(doc);
@@ -93,6 +99,8 @@ static void show_event(const char *json) {
         say_line("36", "> ", json_str(json_key(event, TDA_STR("tool"))), json_raw(json_key(event, TDA_STR("args"))));
     else if (tda_str_eq(type, TDA_STR("tool_result")))
         show_result(event);
+    else if (tda_str_eq(type, TDA_STR("ask")))
+        ask(c, s, json);
     else if (tda_str_eq(type, TDA_STR("warning")))
         say_line("33", "! ", TDA_STR(""), text);
     else if (tda_str_eq(type, TDA_STR("retry")))
@@ -125,7 +133,7 @@ static void show_stream(struct chat *c, struct tda_client_stream *s) {
     bool cancelled = false;
     for (;;) {
         enum tda_client_status status = tda_client_stream_next(s, &event, &e);
-        if (!status && event) show_event(event);
+        if (!status && event) show_event(c, s, event);
         bool stop = status == TDA_CLIENT_INTERRUPTED || (!status && interrupted);
         interrupted = 0;
         if (stop && !cancelled) {

@@ -91,7 +91,13 @@ static enum tda_client_status run_turn(const struct options *o, struct tda_clien
     enum tda_client_status status = tda_client_stream_open(c, method, params, &s, e);
     if (status) return status;
     wait.limit_ms = o->timeout_s * 1000;
-    while (!status && event) status = tda_client_stream_next(s, &event, e);
+    while (!status && event) {
+        status = tda_client_stream_next(s, &event, e);
+        if (status || !event) break;
+        end_progress();
+        int64_t asked_ms = clock_now_ns() / NS_PER_MS;
+        if (question_answer(o, c, tda_client_stream_task(s), event)) wait.limit_ms += clock_now_ns() / NS_PER_MS - asked_ms;
+    }
     if (status == TDA_CLIENT_INTERRUPTED) {
         snprintf(e->message, sizeof e->message, interrupted ? "cancelled" : "no reply within %lld seconds; cancelled",
                  (long long)o->timeout_s);
@@ -105,9 +111,12 @@ static enum tda_client_status run_turn(const struct options *o, struct tda_clien
     return status;
 }
 
-/* One with a key of the user's own may be asked for again, so it goes on without us. */
+/* What may ask its user something, where there is one; and turns, which end with us. One with a key of the user's own may be asked
+ * for again, so it goes on without us. */
 static bool is_turn(const struct options *o, const char *method) {
+    static const char *const asking[] = {"configure", "mcp.probe", "tools.list", "tools.call"};
     bool turn = strcmp(method, "agent.run") == 0 || strcmp(method, "chat.complete") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(asking) && isatty(0) && isatty(2); i++) turn = turn || strcmp(method, asking[i]) == 0;
     return turn && !o->idempotency_key && strcmp(o->words[0], "call") != 0;
 }
 

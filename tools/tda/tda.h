@@ -59,6 +59,9 @@ void params_begin(struct jw *w, struct buf *out, const struct options *o);
 /* Ends it, calls, and with --json prints the result. EXIT_OK with *ret_doc NULL: printed already. */
 int params_call(const struct options *o, const char *method, struct jw *w, struct json_doc **ret_doc, struct json *ret_result);
 
+/* questions.c: if this event of a task asks its user something, he is asked, and his answer sent. False: it does not. */
+bool question_answer(const struct options *o, struct tda_client *c, const char *task, const char *event);
+
 /* print.c: text from the daemon cannot move the terminal's cursor or colour it. */
 void print_text(tda_str text);
 void print_word(FILE *f, const char *before, tda_str word);
