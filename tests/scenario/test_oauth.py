@@ -433,5 +433,70 @@ class OAuth(unittest.TestCase):
         self.assertEqual(self.auth.of("/token"), [])
 
 
+class Opening(unittest.TestCase):
+    """With the adapter mcp, which needs the token for its very first request."""
+
+    def setUp(self):
+        self.auth = AuthServer()
+        self.resource = Resource(self.auth)
+        self.addCleanup(self.auth.stop)
+        self.addCleanup(self.resource.stop)
+
+    def host(self, persistence="false", more=""):
+        d = Daemon(f"contexts: {{persistence: {persistence}}}\nmcp: {{ready_timeout: 3s}}\nmcp_servers:\n  it: {{url: \"{self.resource.url}\"{more}}}\n")
+        self.addCleanup(d.stop)
+        return d, d.client
+
+    CONFIGURE = {"provider": "offline", "model": "offline-1", "mcp_server": {"name": "it"}}
+
+    def submit(self, c, user, method, **params):
+        return c.call("task.submit", user=user, method=method, params=params)["task"]
+
+    def asked(self, c, user, task):
+        reply = c.call("task.poll", user=user, task=task, wait_ms=20000)
+        return next(e for e in reply["events"] if e["type"] == "ask")
+
+    def answer(self, c, user, task, ask):
+        c.call("task.respond", user=user, task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": visit(ask["url"])}})
+        reply, _ = follow(c, user, task)
+        self.assertEqual(reply["state"], "complete", reply)
+        return reply["result"]
+
+    def test_configure_as_a_task_asks(self):
+        d, c = self.host()
+        self.assertEqual(c.error("configure", user="u", **self.CONFIGURE).kind, "authorization_required")
+        who = {}
+        for user in ("u", "v"):
+            task = self.submit(c, user, "configure", **self.CONFIGURE)
+            ask = self.asked(c, user, task)
+            time.sleep(3.5)  # the user takes longer than mcp.ready_timeout
+            self.assertEqual(self.answer(c, user, task, ask)["tools"], 1)
+            who[user] = c.call("tools.call", user=user, name="whoami")["content"][0]["text"]
+        self.assertNotEqual(who["u"], who["v"])
+        self.assertLessEqual(set(who.values()), set(self.auth.tokens))
+        self.assertEqual(c.call("tools.call", user="u", name="whoami")["content"][0]["text"], who["u"])
+
+    def test_a_refusal_is_told_with_its_step(self):
+        self.resource.prm = {"resource": "https://evil.example.com/mcp"}
+        d, c = self.host()
+        error = c.error("configure", user="u", **self.CONFIGURE)
+        self.assertEqual(error.kind, "authorization_failed")
+        self.assertIn("https://evil.example.com/mcp", error.message)
+
+    def test_in_shared_mode_all_loops_use_one_authorisation(self):
+        """The shared context is served by every loop: what one of them obtained serves the others, and who comes meanwhile joins."""
+        d, c = self.host("true")
+        task = self.submit(c, "u", "configure", **self.CONFIGURE)
+        self.answer(c, "u", task, self.asked(c, "u", task))
+        tokens = {c.call("tools.call", user=f"user{i}", name="whoami")["content"][0]["text"] for i in range(16)}
+        self.assertEqual((len(tokens), len(self.auth.of("/authorize"))), (1, 1))
+        self.resource.revoked.update(self.auth.tokens)
+        tasks = [self.submit(c, f"user{i}", "tools.call", name="whoami", arguments={}) for i in range(16)]
+        ends = [follow(c, f"user{i}", t)[0] for i, t in enumerate(tasks)]
+        self.assertEqual({e["state"] for e in ends}, {"complete"}, ends)
+        self.assertEqual(len(self.auth.of("/authorize")), 1)
+        self.assertEqual([s.form["grant_type"] for s in self.auth.of("/token")], ["authorization_code", "refresh_token"])
+
+
 if __name__ == "__main__":
     unittest.main()
