@@ -22,7 +22,10 @@ struct proc_flow {
     struct buf queue; /* for stdin */
     bool close_asked, was_full, paused;
     char name[64];
-    bool exec_failed;
+    bool exec_failed, exited;
+    int exit_status;
+    struct task last; /* tells the end of one that was paused when it came */
+    bool last_queued;
 };
 
 static struct proc_flow *proc_of(struct flow *f) {
@@ -182,11 +185,15 @@ static void proc_stop(struct flow *f) {
     if (proc_of(f)->child) child_stop(proc_of(f)->child);
 }
 
+/* Never told from inside of this call: not lines, and not the end. */
 static void proc_pause(struct flow *f, bool paused) {
     struct proc_flow *p = proc_of(f);
     p->paused = paused;
     watch_end(p, &p->out, !paused, EPOLLIN);
     watch_end(p, &p->err, !paused, EPOLLIN);
+    if (paused || !p->exited || p->last_queued) return;
+    p->last_queued = true;
+    loop_defer(f->loop, &p->last);
 }
 
 /* ---- the end ---- */
@@ -200,18 +207,32 @@ static void child_exec_failed(void *arg, int error) {
     flow_fail(&p->flow, no_room ? TDA_C_INTERNAL : TDA_C_NOT_FOUND, "%s cannot be started: %s", p->name, strerror(error));
 }
 
-static void child_exited(void *arg, int status) {
-    struct proc_flow *p = arg;
-    p->child = NULL;
-    p->paused = false;
+/* What is in the pipes, then the end. One who pauses meanwhile gets the rest when he goes on. */
+static void last_words(struct proc_flow *p) {
+    if (p->paused) return;
     if (!read_some(p, &p->err, LAST_WORDS_MAX) || !read_some(p, &p->out, LAST_WORDS_MAX)) return;
+    if (p->paused) return;
     if (p->out.open && !end_of_stream(p, &p->out)) return;
     if (p->err.open && !end_of_stream(p, &p->err)) return;
     close_ends(p);
-    if (status < 0)
+    if (p->exit_status < 0)
         flow_fail(&p->flow, TDA_C_INTERNAL, "%s was lost with the process that started it", p->name);
     else
-        flow_emit(&p->flow, &(struct tda_flow_event){.kind = TDA_FLOW_END, .status = status});
+        flow_emit(&p->flow, &(struct tda_flow_event){.kind = TDA_FLOW_END, .status = p->exit_status});
+}
+
+static void run_last(struct task *t) {
+    struct proc_flow *p = CONTAINER_OF(t, struct proc_flow, last);
+    p->last_queued = false;
+    if (!p->flow.ended) last_words(p);
+}
+
+static void child_exited(void *arg, int status) {
+    struct proc_flow *p = arg;
+    p->child = NULL;
+    p->exited = true;
+    p->exit_status = status;
+    last_words(p);
 }
 
 static void proc_abort(struct flow *f) {
@@ -237,6 +258,7 @@ static struct proc_flow *proc_new(struct loop *l, const struct proc_spec *spec) 
     if (!p) return NULL;
     const char *slash = strrchr(spec->argv[0], '/');
     snprintf(p->name, sizeof p->name, "%s", slash ? slash + 1 : spec->argv[0]);
+    p->last.run = run_last;
     buf_init(&p->queue, SEND_QUEUE + (size_t)l->config->mcp_max_line);
     if (framer_new(TDA_FRAME_LINES, (size_t)l->config->mcp_max_line, &p->out.framer) == TDA_OK &&
         framer_new(TDA_FRAME_LINES, STDERR_LINE, &p->err.framer) == TDA_OK)

@@ -2,11 +2,14 @@
  * another thread holds is stale there. */
 #include "plugin/plugin_impl.h"
 
+#include <pthread.h>
+
 enum { SLOT_BITS = 24, SLOTS_MAX = 1 << SLOT_BITS };
 #define SLOT_MASK ((uint32_t)SLOTS_MAX - 1)
 
 static _Thread_local struct plugin_loop *here;
 static _Atomic(struct plugin_loop *) loops[LOOPS_MAX];
+static pthread_mutex_t going = PTHREAD_MUTEX_INITIALIZER; /* held while a loop goes, and while a thread posts to one */
 
 struct plugin_loop *plugin_loop_here(void) {
     return here;
@@ -23,7 +26,20 @@ void plugin_loop_bind(struct plugin_loop *pl) {
 
 void plugin_loop_unbind(struct plugin_loop *pl) {
     here = NULL;
+    pthread_mutex_lock(&going);
     atomic_store_explicit(&loops[pl->index], NULL, memory_order_release);
+    pthread_mutex_unlock(&going);
+}
+
+struct plugin_loop *plugin_loop_hold(unsigned index) {
+    pthread_mutex_lock(&going);
+    struct plugin_loop *pl = plugin_loop_at(index);
+    if (!pl) pthread_mutex_unlock(&going);
+    return pl;
+}
+
+void plugin_loop_let_go(void) {
+    pthread_mutex_unlock(&going);
 }
 
 unsigned handle_loop(uint64_t handle) {

@@ -118,14 +118,20 @@ static void wake_arrived(struct task *task) {
 
 tda_status owner_wake(tda_handle h, uint64_t token) {
     struct plugin_loop *pl = plugin_loop_at(handle_loop(h));
+    bool is_here = pl && pl == plugin_loop_here();
     if (!pl || token >> 63) return pl ? TDA_E_INVALID : TDA_E_STALE;
-    struct owner *o = pl == plugin_loop_here() ? owner_get(h) : NULL;
-    if (pl == plugin_loop_here() && !o) return TDA_E_STALE;
+    struct owner *o = is_here ? owner_get(h) : NULL;
+    if (is_here && !o) return TDA_E_STALE;
     struct wake *w = malloc(sizeof *w);
     if (!w) return TDA_E_NOMEM;
     *w = (struct wake){{.run = wake_arrived}, h, token, o != NULL};
     if (o) o->wakes++;
+    if (!(pl = plugin_loop_hold(handle_loop(h)))) {
+        free(w);
+        return TDA_E_STALE;
+    }
     loop_post(pl->loop, &w->task);
+    plugin_loop_let_go();
     return TDA_OK;
 }
 

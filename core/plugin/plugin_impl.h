@@ -111,8 +111,12 @@ struct plugin_loop {
     struct health_table health;
 };
 
-struct plugin_loop *plugin_loop_here(void); /* the calling thread's, or NULL */
-struct plugin_loop *plugin_loop_at(unsigned index);
+struct plugin_loop *plugin_loop_here(void);         /* the calling thread's, or NULL */
+struct plugin_loop *plugin_loop_at(unsigned index); /* to compare with: it may go, unless it is the calling thread's own */
+/* [any] The same, and it stays until plugin_loop_let_go, for the length of a post. NULL: it is gone, and nothing is to be let go.
+ */
+struct plugin_loop *plugin_loop_hold(unsigned index);
+void plugin_loop_let_go(void);
 void plugin_loop_bind(struct plugin_loop *pl); /* [loop] */
 void plugin_loop_unbind(struct plugin_loop *pl);
 
