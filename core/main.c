@@ -339,6 +339,11 @@ static void open_instances(void *arg) {
     s->status = plugins_open_loop(s->plugins, s->loop);
 }
 
+static void end_conns(void *arg) {
+    struct loop_step *s = arg;
+    plugins_end_conns(s->plugins, s->loop);
+}
+
 static void close_instances(void *arg) {
     struct loop_step *s = arg;
     plugins_close_loop(s->plugins, s->loop);
@@ -484,7 +489,8 @@ static void host_stop(struct host *h) {
     if (h->server && h->context_file[0]) save_last(h);
     if (h->server) server_stop(h->server, NS_PER_S);
     bool quiet = plugins_stop_workers(h->plugins, WORKERS_GRACE_NS);
-    contexts_free(h->contexts); /* posts the drops of what lives on loops */
+    contexts_free(h->contexts);                                                     /* posts the drops of what lives on loops */
+    for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], end_conns); /* shared ones are in no context */
     if (h->n_started) wait_for_children(h);
     for (unsigned i = 0; i < h->n_started; i++) on_loop(h, h->loops[i], close_instances);
     for (unsigned i = 0; i < h->n_started; i++) loop_stop(h->loops[i]);

@@ -176,11 +176,21 @@ static void link_child(struct loop *l, struct child *c) {
     l->children = c;
 }
 
+static tda_status admit(struct loop *l, const char *owner, struct error *e) {
+    int64_t max_of_user = owner ? l->config->limits_user_children : INT64_MAX;
+    return launcher_admit(l->launcher, owner ? owner : NOBODY, l->config->limits_children, max_of_user, e);
+}
+
+tda_status flow_may_open_proc(struct loop *l, const char *owner, struct error *e) {
+    tda_status s = l->launcher ? admit(l, owner, e) : TDA_OK; /* else it is refused for another reason */
+    if (!s && l->launcher) launcher_release(l->launcher, owner ? owner : NOBODY);
+    return s;
+}
+
 tda_status child_start(struct loop *l, const struct proc_spec *spec, int ret_fds[3], struct child **ret, struct error *e) {
     struct ends x;
     const char *user = spec->owner ? spec->owner : NOBODY;
-    int64_t max_of_user = spec->owner ? l->config->limits_user_children : INT64_MAX;
-    tda_status s = launcher_admit(l->launcher, user, l->config->limits_children, max_of_user, e);
+    tda_status s = admit(l, spec->owner, e);
     if (s) return s;
     int error = open_ends(&x);
     struct child *c = error ? NULL : child_new(l, spec, x.ours[3]);

@@ -48,6 +48,9 @@ struct proc_spec {
 tda_status flow_open_proc(struct loop *l, const struct proc_spec *spec, flow_event_fn fn, void *arg, struct flow **ret_flow,
                           struct error *e);
 
+/* Would a child of this owner's be refused for a limit just now? `e` says which. */
+tda_status flow_may_open_proc(struct loop *l, const char *owner, struct error *e);
+
 tda_status flow_send(struct flow *f, tda_str bytes); /* processes; all or nothing; AGAIN, then WRITABLE later */
 tda_status flow_close_send(struct flow *f);
 void flow_abort(struct flow *f);

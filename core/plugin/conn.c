@@ -204,6 +204,17 @@ void conn_close(struct conn *c, const char *why) {
     if (LIST_EMPTY(&c->owner.flows)) end_conn(c, TDA_C_CANCELLED, tda_str_of(why));
 }
 
+/* From the start after each: closing one may end others. */
+void plugins_end_conns(struct plugins *ps, struct loop *l) {
+    struct plugin_loop *pl = ps->loops[loop_index(l)];
+    struct conn *c = pl ? LIST_FIRST(&pl->conns) : NULL;
+    while (c) {
+        bool open = c->state < CONN_CLOSING;
+        if (open) conn_close(c, "the host is stopping");
+        c = open ? LIST_FIRST(&pl->conns) : LIST_NEXT(c, of_loop);
+    }
+}
+
 void conns_force(struct plugin_loop *pl) {
     struct conn *c;
     while ((c = LIST_FIRST(&pl->conns))) {

@@ -85,6 +85,7 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     if (!c->health) return TDA_E_NOMEM;
     tda_status s = health_admit(c->health, e);
     if (!s) s = check_limits(pl, user, conn_is_shared(c), e);
+    if (!s && !c->url) s = flow_may_open_proc(pl->loop, conn_is_shared(c) ? NULL : user, e);
     if (s) return s;
     struct plugin *p = find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
     if (!p) return TDA_E_UNSUPPORTED;

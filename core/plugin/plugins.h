@@ -20,6 +20,7 @@ tda_status plugins_new(const struct config *c, char *const *env, struct plugins 
 /* Instances of every plugin on this loop: [loop] open / close. plugins_close_loop comes after the last call of the loop is dropped.
  */
 tda_status plugins_open_loop(struct plugins *ps, struct loop *l);
+void plugins_end_conns(struct plugins *ps, struct loop *l); /* [loop] says goodbye on all connections; they end a while later */
 void plugins_close_loop(struct plugins *ps, struct loop *l);
 void plugins_free(struct plugins *ps);
 /* [any] What this user was authorised for at MCP servers is gone. */

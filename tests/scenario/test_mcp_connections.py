@@ -2,6 +2,7 @@
 import json
 import pathlib
 import sys
+import tempfile
 import unittest
 
 from harness.daemon import Daemon, alive, until
@@ -126,6 +127,15 @@ class HowMany(unittest.TestCase):
             self.assertEqual(children(d), 2)
 
 
+    def test_children_of_a_user(self):
+        with daemon({"s": command() + ", stateful: true"}, "limits: {children_per_user: 1}\n") as d:
+            configure(d, "a", "s")
+            e = d.client.error("tools.call", user="a", name="whoami", session="two")
+            self.assertEqual(e.kind, "too_many_children", e.message)
+            configure(d, "b", "s")
+            self.assertEqual(children(d), 2)
+
+
 class HowLong(unittest.TestCase):
     def test_an_idle_one_is_closed_and_comes_back(self):
         with daemon({"s": command() + ", idle_close: 300ms", "t": command()}) as d:
@@ -155,6 +165,18 @@ class HowLong(unittest.TestCase):
             pids = [whoami(d, "a", session=s)["pid"] for s in ("one", "two")]
             until(lambda: not any(alive(p) for p in pids), 20, what="the end of a swept user's processes")
             self.assertEqual(d.client.call("host.stats")["contexts"], 0)
+
+
+class Goodbye(unittest.TestCase):
+    def test_servers_see_the_end_of_the_daemon_and_end_by_themselves(self):
+        """A user's and a shared one: stdin is closed, and there is time to write what is left; nobody is killed."""
+        with tempfile.TemporaryDirectory(prefix="tda-bye-", dir="/tmp") as folder:
+            polite = f"command: [sh, -c, '{sys.executable} {SERVER}; echo bye >> {folder}/$0', NAME]"
+            d = daemon({"own": polite.replace("NAME", "own"), "shared": polite.replace("NAME", "shared") + ", share: true"}, "mcp: {stop_grace: 20s}\n")
+            configure(d, "a", "own")
+            configure(d, "b", "shared")
+            d.stop()
+            self.assertEqual({p.name: p.read_text() for p in pathlib.Path(folder).iterdir()}, {"own": "bye\n", "shared": "bye\n"})
 
 
 if __name__ == "__main__":

@@ -233,10 +233,6 @@ def tda(*args, env=None, timeout=60 * SLOW):
     return subprocess.run([str(BIN / "tda"), *args], capture_output=True, text=True, timeout=timeout, env=clean_env(env), stdin=subprocess.DEVNULL)
 
 
-def left_over():
-    return sorted(pathlib.Path("/tmp").glob("tda-probe-*"))
-
-
 class Command(unittest.TestCase):
     def test_the_commands_against_a_daemon(self):
         with daemon({"s": command(), "dies": command("dies")}, PARK) as d:
@@ -271,31 +267,31 @@ class Command(unittest.TestCase):
             p.stdout.close()
 
     def test_a_command_is_probed_by_a_daemon_of_one_s_own(self):
-        before = left_over()
-        with daemon({"s": command()}) as d:
-            env = {"TDA_SOCKET": d.url, "TDA_LISTEN": "ipc:///tmp/not-this-one", "TDA_PLUGINS": "nonsense"}
+        with daemon({"s": command()}) as d, tempfile.TemporaryDirectory(prefix="tda-tmp-", dir="/tmp") as folder:
+            env = {"TMPDIR": folder, "TDA_SOCKET": d.url, "TDA_LISTEN": "ipc:///tmp/not-this-one", "TDA_PLUGINS": "nonsense"}
             r = tda("mcp", "probe", "--", sys.executable, str(SERVER), env=env)
             self.assertEqual(r.returncode, 0, r.stderr)
             self.assertRegex(r.stdout, r"server +fake 1")
             self.assertEqual(d.client.call("host.stats")["calls"]["connections_total"], 0, "the daemon that is there was not asked")
-        r = tda("mcp", "probe", "--", sys.executable, str(SERVER), "dies")
-        self.assertEqual(r.returncode, 1)
-        self.assertIn("exit code 7", r.stderr)
-        self.assertIn("cannot start: no database", r.stdout)
-        self.assertEqual(tda("mcp", "probe", "http://127.0.0.1:1/mcp").returncode, 1)
-        self.assertEqual(left_over(), before)
+            r = tda("mcp", "probe", "--", sys.executable, str(SERVER), "dies", env=env)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("exit code 7", r.stderr)
+            self.assertIn("cannot start: no database", r.stdout)
+            self.assertEqual(tda("mcp", "probe", "http://127.0.0.1:1/mcp", env=env).returncode, 1)
+            self.assertEqual(os.listdir(folder), [])
 
     def test_an_interrupted_probe_leaves_nothing(self):
-        before = left_over()
-        for sig in (signal.SIGINT, signal.SIGTERM):
-            p = subprocess.Popen([str(BIN / "tda"), "mcp", "probe", "--", sys.executable, str(SERVER), "init_hangs"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 env=clean_env(), start_new_session=True)
-            pids = until(lambda: (lambda f: f if any("init_hangs" in cmdline(x) and "python" in cmdline(x) for x in f) else None)(family(p.pid)), 20, what="the server's process")
-            os.killpg(p.pid, sig) if sig == signal.SIGINT else p.send_signal(sig)
-            p.wait(40 * SLOW)
-            p.communicate()
-            until(lambda: not any(alive(x) for x in pids), 20, what="the end of all of it")
-        self.assertEqual(left_over(), before)
+        with tempfile.TemporaryDirectory(prefix="tda-tmp-", dir="/tmp") as folder:
+            for sig in (signal.SIGINT, signal.SIGTERM):
+                p = subprocess.Popen([str(BIN / "tda"), "mcp", "probe", "--", sys.executable, str(SERVER), "init_hangs"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, env=clean_env({"TMPDIR": folder}), start_new_session=True)
+                pids = until(lambda: (lambda f: f if any("init_hangs" in cmdline(x) and "python" in cmdline(x) for x in f) else None)(family(p.pid)),
+                             20, what="the server's process")
+                os.killpg(p.pid, sig) if sig == signal.SIGINT else p.send_signal(sig)
+                p.wait(40 * SLOW)
+                p.communicate()
+                until(lambda: not any(alive(x) for x in pids), 20, what="the end of all of it")
+                self.assertEqual(os.listdir(folder), [])
 
 
 def cmdline(pid):

@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "tda.h"
 
-enum { START_MS = 10000, STOP_MS = 20000, STEP_US = 20 * 1000, FILE_SIZE = 64 };
+enum { START_MS = 10000, STOP_MS = 20000, STEP_US = 20 * 1000, TMPDIR_MAX = 64, DIR_SIZE = 96, FILE_SIZE = 112 };
 
 struct private_daemon {
-    char dir[32], yaml[FILE_SIZE], log[FILE_SIZE], url[FILE_SIZE + 8];
+    char dir[DIR_SIZE], yaml[FILE_SIZE], log[FILE_SIZE], url[FILE_SIZE + 8];
     pid_t pid;
 };
 
@@ -161,15 +161,22 @@ static int start(struct private_daemon *d, const struct options *inside, const c
     return EXIT_OK;
 }
 
+static volatile sig_atomic_t asked; /* the daemon's process, while there is one */
+
+/* The daemon ends, so the call that we wait in ends, and we tidy up. */
 static void on_interrupt(int sig) {
-    (void)sig; /* the daemon is asked by the same Ctrl-C; we tidy up after it */
+    (void)sig;
+    if (asked > 0) kill(asked, SIGTERM);
 }
 
 static int probe_with(const struct options *o, const char *url, const char *const *argv) {
-    struct private_daemon d = {.dir = "/tmp/tda-probe-XXXXXX"};
+    struct private_daemon d = {0};
     struct options inside = *o;
+    const char *tmp = getenv("TMPDIR");
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMPDIR_MAX) tmp = "/tmp"; /* a socket's path is short */
+    snprintf(d.dir, sizeof d.dir, "%s/tda-probe-XXXXXX", tmp);
     if (!mkdtemp(d.dir)) {
-        fprintf(stderr, "tda: no folder can be made in /tmp: %s\n", strerror(errno));
+        fprintf(stderr, "tda: no folder can be made in %s: %s\n", tmp, strerror(errno));
         return EXIT_FAILED;
     }
     snprintf(d.yaml, sizeof d.yaml, "%s/tda.yaml", d.dir);
@@ -180,7 +187,9 @@ static int probe_with(const struct options *o, const char *url, const char *cons
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     int code = start(&d, &inside, url, argv);
+    asked = d.pid;
     if (!code && (code = mcp_probe(&inside, "probed")) == EXIT_FAILED && !o->json) mcp_logs(&inside, "probed");
+    asked = 0;
     stop(&d);
     return code;
 }
