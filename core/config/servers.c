@@ -121,22 +121,35 @@ static void read_member(struct loading *l, struct config_server *s, const struct
     }
 }
 
-/* Does the command or its environment hold `reference`? */
-static bool refers_to(const struct config_server *s, const char *reference) {
-    for (char **a = s->argv; a && *a; a++)
-        if (strstr(*a, reference)) return true;
-    for (size_t i = 0; i < s->n_env; i++)
-        if (strstr(s->env[i].val, reference)) return true;
+static bool any_refers_to(const struct config_kv *kv, size_t n, const char *reference) {
+    for (size_t i = 0; i < n; i++)
+        if (strstr(kv[i].val, reference)) return true;
     return false;
 }
 
-/* One connection for all cannot be told whose it is, and nobody in particular could answer what it asks. */
+/* Does the command, its environment or a header hold `reference`? */
+static bool refers_to(const struct config_server *s, const char *reference) {
+    for (char **a = s->argv; a && *a; a++)
+        if (strstr(*a, reference)) return true;
+    return any_refers_to(s->env, s->n_env, reference) || any_refers_to(s->headers, s->n_headers, reference);
+}
+
+/* Users log in one by one, each for himself. */
+static bool users_log_in(const struct config_oauth *o) {
+    bool said = o->issuer || o->client_id || o->client_metadata_url || o->scopes || o->redirect_uri;
+    return said && o->grant == OAUTH_AUTHORIZATION_CODE;
+}
+
+/* One connection for all cannot be told whose it is, and nobody in particular could answer what it asks, or log in. */
 static void check_shared(struct loading *l, struct config_server *s, bool says_asks, const char *where, const char *path) {
     const char *reference = refers_to(s, "${user_hash}") ? "${user_hash}" : s->stateful ? "${session_hash}" : NULL;
     if (reference && refers_to(s, reference))
         report_at(l, where, path, "a shared server cannot use %s: its one connection serves all users", reference);
     else if (s->stateful)
         report_at(l, where, path, "either `share` or `stateful`: a shared connection cannot tell sessions apart");
+    if (users_log_in(&s->oauth))
+        report_at(l, where, path,
+                  "a shared server cannot have its users log in: give it headers, bearer, or oauth with grant: client_credentials");
     if (says_asks && s->asks) report_at(l, where, path, "a shared server cannot ask: leave `asks` out, or write asks: []");
     s->asks = 0;
 }

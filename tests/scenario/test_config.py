@@ -79,6 +79,7 @@ class Yaml(unittest.TestCase):
         self.bad("mcp_servers: {s: {command: [ls], env: {A: 'x${session_hash}'}, share: true}}", "${session_hash}", "all users")
         self.bad("mcp_servers: {s: {command: [ls], stateful: true, share: true}}", "either `share` or `stateful`")
         self.bad("mcp_servers: {s: {command: [ls], asks: [url], share: true}}", "shared server cannot ask")
+        self.bad("mcp_servers: {s: {url: 'https://x', oauth: {client_id: c}, share: true}}", "users log in", "client_credentials")
         self.bad("mcp_servers: {s: {command: [ls], bearer: '${env:HOME}'}}", "for a server at a url")
         self.bad("mcp_servers: {s: {url: 'http://x', bearer: plain}}", "mcp_servers.s.bearer", "${env:NAME}")
         self.bad("mcp_servers: {s: {url: 'http://x', headers: {Mcp-Session-Id: x}}}", "mcp_servers.s.headers.Mcp-Session-Id")
