@@ -194,6 +194,8 @@ class PromptsAndResources(Catalogue):
         e = self.c.error("resources.read", user="full", uri="mem://big")
         self.assertEqual(e.kind, "too_large")
         self.assertIn("calls.max_tool_result", e.message)
+        templates = self.c.call("resources.templates", user="full")["templates"]
+        self.assertEqual(templates, [{"template": "mem://{n}", "name": "any", "mime": "text/plain"}])
 
     def test_results_are_what_the_reference_says(self):
         methods = {m["name"]: m for m in self.c.call("host.methods")["methods"]}
@@ -215,6 +217,46 @@ class PromptsAndResources(Catalogue):
         self.assertEqual(self.c.call("tools.list", user="none")["tools"], [])
         self.c.call("configure", user="no_server", provider="offline", model="offline-1")
         self.assertEqual(self.c.error("prompts.list", user="no_server").kind, "no_mcp_server")
+
+
+class Watching(Catalogue):
+    def poll(self, task, state, wanted):
+        events, after = [], 0
+        while True:
+            got = self.c.call("task.poll", user="full", task=task, after=after, wait_ms=5000)
+            events, after = events + got["events"], got["next"]
+            if got["state"] not in ("pending", "running") or len(events) >= wanted:
+                self.assertEqual(got["state"], state)
+                return [{k: v for k, v in e.items() if k != "n"} for e in events], got
+
+    def watch(self, uri, **params):
+        return self.c.call("task.submit", user="full", method="resources.watch", params={"uri": uri, **params})["task"]
+
+    def test_a_subscription_is_a_task(self):
+        first, second = self.watch("mem://w"), self.watch("mem://w")
+        events, _ = self.poll(first, "running", 2)
+        self.assertEqual(events[:2], [{"type": "resource_updated", "uri": "mem://w"}] * 2, "and not of another resource")
+        self.poll(second, "running", 2)
+        self.c.call("task.cancel", user="full", task=first)
+        self.assertEqual(self.received("resources/unsubscribe"), [], "the other task watches it still")
+        self.c.call("task.cancel", user="full", task=second)
+        self.assertEqual(self.received("resources/unsubscribe"), [{"uri": "mem://w"}])
+        _, got = self.poll(self.watch("mem://d", deadline_ms=1500), "complete", 99)
+        self.assertEqual((got["result"]["uri"], got["result"]["updates"], got["result"]["ended"]), ("mem://d", 2, "deadline"))
+        self.assertEqual(self.received("resources/unsubscribe")[-1], {"uri": "mem://d"})
+
+    def test_it_ends_with_its_connection(self):
+        task = self.watch("mem://e")
+        self.poll(task, "running", 2)
+        self.c.call("mcp.restart", user="full")
+        _, got = self.poll(task, "complete", 99)
+        self.assertEqual(got["result"]["ended"], "connection")
+
+    def test_who_cannot_hear_cannot_watch(self):
+        self.assertEqual(self.c.error("resources.watch", user="full", uri="mem://x").kind, "task_wanted")
+        task = self.c.call("task.submit", user="bare", method="resources.watch", params={"uri": "mem://x"})["task"]
+        got = self.c.call("task.poll", user="bare", task=task, wait_ms=5000)
+        self.assertEqual(got["error"]["data"]["kind"], "not_offered")
 
 
 class Pins(unittest.TestCase):
