@@ -1,6 +1,7 @@
 /* tools.list, tools.call and tools.approve. */
 #include <stdio.h>
 
+#include "agent/categories.h"
 #include "agent/toolbox.h"
 
 struct tools_op {
@@ -8,7 +9,8 @@ struct tools_op {
     struct toolbox box;
     struct tool_call call;
     struct pins approval;
-    bool calling, approving;
+    struct categories categories;
+    bool calling, approving, cancelled;
 };
 
 static void op_finish(struct tools_op *op, const struct error *e) {
@@ -20,8 +22,11 @@ static void op_finish(struct tools_op *op, const struct error *e) {
 
 static void op_cancel(struct work *w) {
     struct tools_op *op = w->operation;
+    op->cancelled = true;
     if (op->calling)
         tool_call_cancel(&op->call);
+    else if (op->categories.running)
+        categories_cancel(&op->categories);
     else if (!op->approving) /* what is on its way to the disk gets there */
         toolbox_cancel(&op->box);
 }
@@ -70,14 +75,28 @@ static void write_catalogue(const struct toolbox *box, struct jw *w) {
     jw_end_array(w);
 }
 
+static void on_categories(struct categories *c) {
+    struct tools_op *op = CONTAINER_OF(c, struct tools_op, categories);
+    struct error e;
+    if (op->cancelled) {
+        error_set(&e, TDA_E_CANCELLED, "cancelled", "cancelled");
+    } else {
+        write_catalogue(&op->box, op->work->out);
+        categories_write(c, op->work->out);
+    }
+    categories_fini(c);
+    op_finish(op, op->cancelled ? &e : NULL);
+}
+
 static void on_listed(struct toolbox *box, const struct error *e) {
     struct tools_op *op = box->work->operation;
-    struct error copy;
-    if (e)
-        copy = *e;
-    else
-        write_catalogue(box, op->work->out);
-    op_finish(op, e ? &copy : NULL);
+    if (e) {
+        struct error copy = *e;
+        op_finish(op, &copy);
+        return;
+    }
+    op->categories = (struct categories){.work = op->work, .catalogue = box->catalogue, .done = on_categories};
+    categories_find(&op->categories);
 }
 
 static void write_part(const struct tda_part *p, struct jw *w) {

@@ -82,14 +82,17 @@ static const struct result_doc run[] = {
     {"stopped_by", "text", "the limit that ended the turn before the model did: step_limit, ...; else absent"},
     {"steps[]", "object", "step, tool, server, args, is_error: the tools that were called, in order"},
     END};
-static const struct result_doc tools[] = {{"server", "text", "name of the MCP server"},
-                                          {"tools[]", "object",
-                                           "name, alias (as models see it), title, description, enabled, pinned (ok, changed, new) "
-                                           "and digest where tools are pinned, schema (JSON Schema of "
-                                           "the arguments), output_schema, annotations "
-                                           "{trusted: false, claims}: what the server says of it, and nothing here believes"},
-                                          META,
-                                          END};
+static const struct result_doc tools[] = {
+    {"server", "text", "name of the MCP server"},
+    {"tools[]", "object",
+     "name, alias (as models see it), title, description, enabled, pinned (ok, changed, new) "
+     "and digest where tools are pinned, schema (JSON Schema of "
+     "the arguments), output_schema, annotations "
+     "{trusted: false, claims}: what the server says of it, and nothing here believes"},
+    {"categories[]", "object", "name, tools: their names in groups"},
+    {"categories_by", "text", "single: one group; model: as mcp.categories lets the user's model sort them"},
+    META,
+    END};
 static const struct result_doc tool[] = {
     {"server, tool", "text", "what was called"},
     {"content[]", "object", "type text: {text}; json: {value}; others as the server sent them"},

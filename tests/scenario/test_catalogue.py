@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 from harness.daemon import Daemon
+from harness.upstream import Upstream
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "catalogue_server.py"
 
@@ -368,6 +369,56 @@ class Pins(unittest.TestCase):
             e = d.client.error("tools.approve", user="u")
             self.assertEqual(e.kind, "not_pinned")
             self.assertIn("mcp_servers.loose.pin_tools", e.data["hint"])
+
+
+class Categories(unittest.TestCase):
+    """The fake model says back what it was asked, and the description of a tool is what it is to answer."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tda-categories-", dir="/tmp"))
+        self.up = Upstream()
+        self.write('{"Reading": ["two", "one", "nothing"], "Writing": ["change", "one"], "Empty": []}')
+
+    def tearDown(self):
+        self.up.close()
+        shutil.rmtree(self.folder)
+
+    def write(self, answer):
+        tools = [{"name": n, "description": "d", "inputSchema": {"type": "object"}} for n in ("one", "two", "three", "change")]
+        tools[2]["description"] = answer
+        (self.folder / "tools").write_text(json.dumps(tools))
+
+    def daemon(self, more):
+        return Daemon(f"contexts: {{persistence: false}}\ncalls: {{attempts: 1}}\n{more}providers:\n  Fake: {{plugin: openai, base_url: \"{self.up.base}\"}}\nmcp_servers:\n"
+                      f"  s: {{command: [{sys.executable}, {SERVER}], env: {{MCP_TOOLS: {self.folder}/tools}}}}\n")
+
+    def groups(self, c, user):
+        got = c.call("tools.list", user=user)
+        return got["categories_by"], {g["name"]: g["tools"] for g in got["categories"]}
+
+    def configure(self, c, user):
+        c.call("configure", user=user, provider="Fake", model="model1", credentials={"api_key": f"key-of-{user}"}, mcp_server={"name": "s"})
+
+    def test_one_group_unless_the_operator_says_otherwise(self):
+        with self.daemon("") as d:
+            self.configure(d.client, "u")
+            self.assertEqual(self.groups(d.client, "u"), ("single", {"tools": ["one", "two", "three", "change"]}))
+            self.assertEqual(self.up.chats(), [])
+
+    def test_by_the_model_once_for_each_user_and_catalogue(self):
+        with self.daemon("mcp: {categories: model}\n") as d:
+            c = d.client
+            for user in ("u", "v"):
+                self.configure(c, user)
+                for _ in range(3):
+                    self.assertEqual(self.groups(c, user), ("model", {"Reading": ["two", "one"], "Writing": ["change"], "other": ["three"]}))
+            self.assertEqual([s.key for s in self.up.chats()], ["key-of-u", "key-of-v"])
+            self.assertEqual(c.call("usage.get", user="u")["total"]["calls"], 1, "who asks pays")
+            self.write("no groups at all")
+            c.call("tools.call", user="u", name="change")
+            self.assertEqual(self.groups(c, "u")[0], "single", "an answer that is none")
+            self.up.faults = ["500"] * 3
+            self.assertEqual(self.groups(c, "u"), ("single", {"tools": ["one", "two", "three", "change"]}), "a model that fails")
 
 
 if __name__ == "__main__":
