@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "loop/url.h"
+
 tda_status missing(struct error *e, const char *kind, const char *field, const char *what) {
     error_set(e, TDA_E_INVALID, kind, "%s", what);
     error_field(e, "%s", field);
@@ -115,6 +117,22 @@ static tda_status set_user_server(struct candidate *c, struct json server, tda_s
     return s;
 }
 
+/* What the user shows to a server of his own. The operator's get what the operator gives them. */
+static tda_status set_bearer(struct candidate *c, struct json server, bool operators, struct error *e) {
+    char origin[ORIGIN_SIZE];
+    struct json bearer = json_key(server, TDA_STR("bearer"));
+    if (!json_type(bearer)) return TDA_OK;
+    if (operators) {
+        error_set(e, TDA_E_DENIED, "unknown_credential", "a server of the operator's takes no credential of yours");
+        error_field(e, "mcp_server.bearer");
+        return TDA_E_DENIED;
+    }
+    char *url = server_url(c, server);
+    if (!url || url_origin(tda_str_of(url), origin, sizeof origin))
+        return missing(e, "invalid_url", "mcp_server.url", "a token needs an address that it goes to: https://host/path");
+    return draft_set_server_bearer(c->draft, json_str(bearer), origin, e);
+}
+
 tda_status candidate_set_server(struct candidate *c, struct error *e) {
     struct json server = json_key(c->params, TDA_STR("mcp_server"));
     if (!json_type(server)) return TDA_OK; /* not mentioned: stays */
@@ -134,5 +152,6 @@ tda_status candidate_set_server(struct candidate *c, struct error *e) {
     tda_status s = known ? TDA_OK : set_user_server(c, server, name, id, e);
     if (known && !id.n) id = tda_str_of(known->id);
     if (!s) s = draft_set(c->draft, TDA_CTX_MCP_SERVER_NAME, name, e);
-    return s ? s : draft_set(c->draft, TDA_CTX_MCP_SERVER_ID, id, e);
+    if (!s) s = draft_set(c->draft, TDA_CTX_MCP_SERVER_ID, id, e);
+    return s ? s : set_bearer(c, server, known != NULL, e);
 }

@@ -110,6 +110,11 @@ static void digest_request(struct configure *c) {
         buf_addf(&all, "s%zu:%zu:", i, v.n);
         buf_add_str(&all, v);
     }
+    tda_str bearer = {0};
+    const struct secrets *servers = snapshot_server_secrets(c->preview);
+    if (servers && secrets_reveal(servers, "bearer", &bearer)) bearer = (tda_str){0};
+    buf_addf(&all, "b%zu:", bearer.n);
+    buf_add_str(&all, bearer);
     hash_digest(buf_str(&all), c->digest);
     if (all.p) wipe(all.p, all.cap);
     buf_fini(&all);

@@ -75,6 +75,8 @@ uint64_t snapshot_epoch(const struct snapshot *s);                          /* g
 const char *snapshot_user(const struct snapshot *s);                        /* "" for the shared context */
 struct live *snapshot_live(const struct snapshot *s, enum ctx_group group); /* borrowed */
 const struct secrets *snapshot_secrets(const struct snapshot *s);           /* borrowed; NULL: none */
+/* What the user shows to an MCP server of his own ("bearer"), bound to that server's name and origin. Borrowed; NULL: nothing. */
+const struct secrets *snapshot_server_secrets(const struct snapshot *s);
 /* A user's own setting that is no field: base_url. {NULL,0} when unset. */
 tda_str snapshot_setting(const struct snapshot *s, const char *name);
 /* Under which profile it serves; "" for the context itself. */
@@ -102,6 +104,8 @@ void draft_free(struct draft *d); /* NULL is fine; a published draft too */
  * Changing provider drops what belonged to the former one (details, secrets, settings). Changing the origin drops the secrets. */
 tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error *e);
 tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, struct error *e);
+/* Of the MCP server at `origin` that the draft names: goes there only, and is gone once the draft names another server. */
+tda_status draft_set_server_bearer(struct draft *d, tda_str value, const char *origin, struct error *e);
 tda_status draft_set_setting(struct draft *d, const char *name, tda_str value, struct error *e);
 /* The secrets in it go to this origin only. Inherited ones that were bound to another are dropped; those that were given before
  * there was a provider are bound now. */

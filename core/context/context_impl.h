@@ -53,7 +53,8 @@ struct snapshot {
     char *user;
     char *fields[CTX_FIELDS]; /* NULL: unset */
     struct live *live[CTX_GROUPS];
-    struct secrets *secrets; /* NULL: none */
+    struct secrets *secrets;        /* NULL: none */
+    struct secrets *server_secrets; /* replaced whole; NULL: none */
     struct setting_kv settings[SETTINGS_MAX];
     size_t n_settings;
     unsigned char configured_as[32];

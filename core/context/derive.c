@@ -100,6 +100,9 @@ static tda_status take_server(struct draft *d, const struct snapshot *def, struc
         if (ctx_fields[i].group == CTX_GROUP_TOOLS && ctx_fields[i].kind != CTX_LIVE)
             s = draft_set(d, ctx_fields[i].key, tda_str_of(def->fields[i]), e);
     for (enum enabled_kind k = 0; k < ENABLED_KINDS; k++) draft_set_enabled(d, k, NULL); /* of the other server's tools */
+    secrets_unref(d->next->server_secrets);                                              /* the context's server's */
+    d->next->server_secrets = def->server_secrets;
+    if (def->server_secrets) secrets_ref(def->server_secrets);
     return s;
 }
 

@@ -31,6 +31,8 @@ static tda_status share(struct snapshot *to, const struct snapshot *from, bool w
     }
     to->secrets = with_secrets ? from->secrets : NULL;
     if (to->secrets) secrets_ref(to->secrets);
+    to->server_secrets = with_secrets ? from->server_secrets : NULL;
+    if (to->server_secrets) secrets_ref(to->server_secrets);
     for (size_t k = 0; k < ENABLED_KINDS; k++) {
         to->enabled[k] = from->enabled[k];
         names_ref(to->enabled[k]);
@@ -108,14 +110,36 @@ static tda_status drop_inherited(struct draft *d) {
     return s;
 }
 
+static tda_status check_secret(const char *field, tda_str value, struct error *e) {
+    bool whole = value.n && !memchr(value.p, 0, value.n) && !memchr(value.p, '\n', value.n) && !memchr(value.p, '\r', value.n);
+    if (whole) return TDA_OK;
+    error_set(e, TDA_E_INVALID, "invalid_credential", "the credential %s is empty or holds a line break", field);
+    return TDA_E_INVALID;
+}
+
+tda_status draft_set_server_bearer(struct draft *d, tda_str value, const char *origin, struct error *e) {
+    struct secrets *fresh;
+    const char *server = d->next->fields[ctx_field_index(TDA_CTX_MCP_SERVER_NAME)];
+    tda_status s = check_secret("mcp_server.bearer", value, e);
+    error_field(e, "mcp_server.bearer");
+    if (s) return s;
+    s = secrets_clone(NULL, &fresh);
+    if (!s && (s = secrets_set(fresh, "bearer", value))) secrets_unref(fresh);
+    if (!s) s = change_group(d, CTX_GROUP_TOOLS);
+    if (s)
+        return error_set(e, s, s == TDA_E_LIMIT ? "credential_too_large" : NULL, "the bearer token cannot be kept: %s",
+                         status_text(s));
+    secrets_bind(fresh, server ? server : "", origin);
+    secrets_unref(d->next->server_secrets);
+    d->next->server_secrets = fresh;
+    return TDA_OK;
+}
+
 tda_status draft_set_secret(struct draft *d, const char *name, tda_str value, struct error *e) {
-    if (value.p &&
-        (value.n == 0 || memchr(value.p, 0, value.n) || memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n))) {
-        error_set(e, TDA_E_INVALID, "invalid_credential", "the credential %s is empty or holds a line break", name);
-        error_field(e, "credentials.%s", name);
-        return TDA_E_INVALID;
-    }
-    tda_status s = own_secrets(d);
+    tda_status s = value.p ? check_secret(name, value, e) : TDA_OK;
+    if (s) error_field(e, "credentials.%s", name);
+    if (s) return s;
+    s = own_secrets(d);
     if (!s) s = secrets_set(d->next->secrets, name, value);
     if (!s) s = change_group(d, CTX_GROUP_MODEL);
     if (!s) return TDA_OK;
@@ -267,6 +291,11 @@ tda_status draft_set(struct draft *d, uint32_t key, tda_str value, struct error 
     bool moves = ctx_field_is_address(f) && !same;
     if (switches) s = clear_provider(d);
     if (moves && !s) s = drop_inherited(d);
+    if ((key == TDA_CTX_MCP_SERVER_NAME || key == TDA_CTX_SERVER_CONFIGS) &&
+        !same) { /* what was given for the other is not for it */
+        secrets_unref(d->next->server_secrets);
+        d->next->server_secrets = NULL;
+    }
     if (key == TDA_CTX_MCP_SERVER_NAME && !same) /* the lists were of the other's tools */
         for (enum enabled_kind k = 0; k < ENABLED_KINDS; k++) draft_set_enabled(d, k, NULL);
     if (s) {

@@ -28,6 +28,7 @@ void snapshot_unref(struct snapshot *s) {
     }
     for (size_t k = 0; k < ENABLED_KINDS; k++) names_unref(s->enabled[k]);
     secrets_unref(s->secrets);
+    secrets_unref(s->server_secrets);
     derived_free(atomic_load_explicit(&s->derived, memory_order_acquire));
     profile_set_unref(s->profiles);
     free(s->profile);
@@ -52,6 +53,10 @@ const char *snapshot_user(const struct snapshot *s) {
 
 struct live *snapshot_live(const struct snapshot *s, enum ctx_group group) {
     return s->live[group];
+}
+
+const struct secrets *snapshot_server_secrets(const struct snapshot *s) {
+    return s->server_secrets;
 }
 
 const struct secrets *snapshot_secrets(const struct snapshot *s) {
@@ -85,6 +90,7 @@ void snapshot_write(const struct snapshot *s, struct jw *w) {
     for (size_t i = 0; i < s->n_settings; i++) jw_put_z(w, s->settings[i].name, s->settings[i].value);
     jw_open_array(w, "credentials");
     secrets_names(s->secrets, write_name, w);
+    if (s->server_secrets) jw_str(w, TDA_STR("mcp_server.bearer"));
     jw_end_array(w);
     snapshot_write_enabled(s, w);
     snapshot_write_profiles(s, w);

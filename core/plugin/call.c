@@ -39,6 +39,7 @@ static tda_str keep_text(struct call *c, tda_str s, size_t max) {
     buf_init(&clean, RESULT_ROOM);
     text_sanitise((tda_str){s.p, at_most(s.n, max)}, &clean);
     secrets_redact(call_secrets(c), &clean);
+    if (c->owner.snapshot) secrets_redact(snapshot_server_secrets(c->owner.snapshot), &clean);
     tda_str kept = {c->texts.p ? c->texts.p + c->texts.n : NULL, clean.n};
     tda_status status = buf_add_str(&c->texts, buf_str(&clean));
     buf_fini(&clean);

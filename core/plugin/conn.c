@@ -27,6 +27,7 @@ void conn_unref(struct conn *c) {
     if (c->kept) c->kept_drop(NULL, c->kept);
     for (size_t i = 0; i < CTX_FIELDS; i++) free(c->fields[i]);
     free(c->url);
+    secrets_unref(c->secrets);
     buf_fini(&c->info);
     health_unref(c->health);
     free(c);

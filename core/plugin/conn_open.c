@@ -78,6 +78,9 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     c->server = server->config;
     c->url = server->url;
     server->url = NULL;
+    const struct secrets *own = c->server ? NULL : snapshot_server_secrets(spec->snapshot);
+    c->secrets = (struct secrets *)(uintptr_t)own;
+    if (c->secrets) secrets_ref(c->secrets);
     buf_init(&c->info, INFO_MAX);
     const char *user = conn_is_shared(c) ? "" : snapshot_user(spec->snapshot);
     struct health_id id = {user, server->name, c->server, tda_str_of(c->url)};

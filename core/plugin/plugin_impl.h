@@ -311,7 +311,8 @@ struct conn {
     LIST_HEAD(watcher_list, conn_watcher) watchers;
     unsigned n_asks;
     struct conn_auth auth;
-    struct timer ready; /* until it is */
+    struct secrets *secrets; /* the user's for his own server: a reference, or NULL */
+    struct timer ready;      /* until it is */
     struct task step;
     bool queued;
     struct timer force; /* the plugin does not say CLOSED */

@@ -34,8 +34,9 @@ static struct oauth_server server_of(const struct conn *c) {
         .name = conn_server_name(c), .url = c->url, .user_given = !c->server, .config = c->server ? &c->server->oauth : NULL};
 }
 
-static bool has_own_token(const struct config_server *s) {
-    if (!s) return false;
+static bool has_own_token(const struct conn *c) {
+    const struct config_server *s = c->server;
+    if (!s) return c->secrets != NULL;
     if (s->bearer || s->oauth.off) return true;
     for (size_t i = 0; i < s->n_headers; i++)
         if (str_equal_nocase(tda_str_of(s->headers[i].key), TDA_STR("authorization"))) return true;
@@ -54,13 +55,25 @@ static void put_token(struct carried *k) {
     k->headers[k->n++] = (tda_kv){TDA_STR("authorization"), buf_str(&k->token)};
 }
 
-static void put_configured(const struct config_server *s, struct carried *k) {
+/* The bearer token that the operator gave for his server, or the user for his own and its origin. */
+static tda_str own_bearer(const struct conn *c, const char *origin) {
+    tda_str token = {0};
+    if (c->server) return tda_str_of(c->server->bearer);
+    bool bound = c->secrets && strcmp(secrets_origin(c->secrets), origin) == 0 &&
+                 strcmp(secrets_provider(c->secrets), conn_server_name(c)) == 0;
+    return bound && secrets_reveal(c->secrets, "bearer", &token) == TDA_OK ? token : (tda_str){0};
+}
+
+static void put_own(const struct conn *c, tda_str url, struct carried *k) {
+    char origin[ORIGIN_SIZE];
+    const struct config_server *s = c->server;
     for (size_t i = 0; s && i < s->n_headers; i++)
         k->headers[k->n++] = (tda_kv){tda_str_of(s->headers[i].key), tda_str_of(s->headers[i].val)};
-    if (!s || !s->bearer) return;
-    buf_reserve(&k->token, strlen(s->bearer) + sizeof "Bearer "); /* growing would leave copies behind */
+    tda_str bearer = url_origin(url, origin, sizeof origin) ? (tda_str){0} : own_bearer(c, origin);
+    if (!bearer.n) return;
+    buf_reserve(&k->token, bearer.n + sizeof "Bearer "); /* growing would leave copies behind */
     buf_add_z(&k->token, "Bearer ");
-    buf_add_z(&k->token, s->bearer);
+    buf_add_str(&k->token, bearer);
     put_token(k);
 }
 
@@ -70,10 +83,9 @@ static tda_status fill(const struct conn *c, struct http_spec *spec, struct carr
     buf_init(&k->token, OAUTH_TOKEN_MAX + sizeof "Bearer ");
     k->n = 0;
     *ret_serial = 0;
-    put_configured(c->server, k);
+    put_own(c, spec->url, k);
     tda_status s = TDA_E_NOT_FOUND;
-    if (!has_own_token(c->server))
-        s = oauth_token(c->owner.pl->plugins->oauth, c->owner.user, &server, spec->url, &k->token, ret_serial);
+    if (!has_own_token(c)) s = oauth_token(c->owner.pl->plugins->oauth, c->owner.user, &server, spec->url, &k->token, ret_serial);
     if (!s) put_token(k);
     spec->secrets = k->headers;
     spec->n_secrets = k->n;
@@ -290,7 +302,7 @@ void server_auth_close(struct plugin_flow *pf) {
 static bool wants_token(const struct plugin_flow *pf, const struct tda_flow_event *event, struct oauth_challenge *challenge) {
     const struct conn *c = owner_conn(pf->owner);
     if (event->kind != TDA_FLOW_STATUS || (event->status != 401 && event->status != 403)) return false;
-    if (c->state >= CONN_CLOSING || pf->auth->rounds >= ROUNDS_MAX || has_own_token(c->server)) return false;
+    if (c->state >= CONN_CLOSING || pf->auth->rounds >= ROUNDS_MAX || has_own_token(c)) return false;
     for (uint32_t i = 0; i < event->n_headers; i++)
         if (tda_str_eq(event->headers[i].key, TDA_STR("www-authenticate"))) challenge_parse(event->headers[i].val, challenge);
     return event->status == 401 || (pf->auth->serial && strcmp(challenge->error, "insufficient_scope") == 0);

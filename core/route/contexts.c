@@ -65,10 +65,19 @@ void context_get(struct request *q) {
 }
 
 /* What is run comes from the operator's configuration alone. */
+/* Fields are shown. */
+static tda_status secret_in_field(struct error *e) {
+    error_set(e, TDA_E_INVALID, "invalid_value", "server_configs can be read: it is no place for a credential");
+    error_field(e, "fields.server_configs");
+    error_hint(e, "a token for a server of your own goes with configure: mcp_server.bearer");
+    return TDA_E_INVALID;
+}
+
 static tda_status refuse_commands(struct json servers, struct error *e) {
     for (struct json v = json_first(servers); json_type(v); v = json_next(v)) {
         for (struct json m = json_first(v); json_type(m); m = json_next(m)) {
             tda_str name = json_name(m);
+            if (tda_str_eq(name, TDA_STR("bearer")) || tda_str_eq(name, TDA_STR("headers"))) return secret_in_field(e);
             if (!tda_str_eq(name, TDA_STR("command")) && !tda_str_eq(name, TDA_STR("args")) && !tda_str_eq(name, TDA_STR("env")))
                 continue;
             error_set(e, TDA_E_DENIED, "command_refused", "a request cannot say what is run");

@@ -282,7 +282,8 @@ static const struct method_doc docs[] = {
     {"tools.enable", false, epoch, "not_configured invalid_param"},
     {"profile.list", true, profiles, ""},
     {"profile.put", false, profile,
-     "invalid_param invalid_tag unknown_provider plugin_not_loaded unknown_credential missing_credential missing_provider "
+     "invalid_param invalid_tag unknown_provider plugin_not_loaded unknown_credential invalid_credential missing_credential "
+     "missing_provider "
      "unknown_mcp_server "
      "operators_profile too_many_profiles base_url_refused"},
     {"profile.delete", false, unprofiled, "unknown_profile operators_profile"},

@@ -63,7 +63,8 @@ static const struct param configure_params[] = {
     {"friendli_details", PARAM_OBJECT, false, "for Friendli: token, endpoint_url, models_path"},
     {"model_provider_in_profile", PARAM_TEXT, false, "vendor inside an inference profile"},
     {"mcp_server", PARAM_OBJECT_OR_NULL, false,
-     "{name} of the operator's, or {name, id, url} or {name, id, host, port, path}; null: none"},
+     "{name} of the operator's, or {name, id, url} or {name, id, host, port, path}, with `bearer` where it wants a token that you "
+     "have: write-only, for this server and address only; null: none"},
     {NULL, 0, false, NULL},
 };
 static const struct param put_params[] = {

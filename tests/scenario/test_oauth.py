@@ -483,6 +483,42 @@ class Opening(unittest.TestCase):
         self.assertEqual(error.kind, "authorization_failed")
         self.assertIn("https://evil.example.com/mcp", error.message)
 
+    def own(self, name="mine", **more):
+        return {"provider": "offline", "model": "offline-1", "mcp_server": {"name": name, "id": "i", "url": self.resource.url, **more}}
+
+    def test_a_users_own_token_for_his_own_server(self):
+        d = Daemon(f"contexts: {{persistence: false}}\negress: {{allow_private: true}}\nmcp_servers:\n"
+                   f"  it: {{url: \"{self.resource.url}\", bearer: \"${{env:TOKEN}}\"}}\n", env={"TOKEN": "operators-token"})
+        self.addCleanup(d.stop)
+        c = d.client
+        for user in ("u", "v"):
+            self.auth.tokens[f"{user}s-token"] = {"scope": "", "resource": self.resource.url}
+            c.call("configure", user=user, **self.own(bearer=f"{user}s-token"))
+            self.assertEqual(c.call("tools.call", user=user, name="whoami")["content"][0]["text"], f"{user}s-token")
+            self.assertNotIn("s-token", json.dumps(c.call("context.get", user=user)))
+            self.assertIn("mcp_server.bearer", c.call("context.get", user=user)["context"]["credentials"])
+        self.assertEqual({s.authorization for s in self.resource.of("/mcp")}, {"Bearer us-token", "Bearer vs-token"})
+        # the same server without a token: nobody's goes there
+        self.assertEqual(c.error("configure", user="w", **self.own()).kind, "authorization_required")
+        task = self.submit(c, "w", "configure", **self.own())
+        self.assertEqual(self.answer(c, "w", task, self.asked(c, "w", task))["tools"], 1)
+        self.assertNotIn("operators-token", str([s.headers for s in self.resource.seen + self.auth.seen]))
+        # kept while the server is the same, and gone with it
+        c.call("configure", user="u", **{**self.own(), "model": "offline-2"})
+        other = Resource(self.auth)
+        self.addCleanup(other.stop)
+        other.open = True
+        c.call("configure", user="u", **{**self.own(), "mcp_server": {"name": "mine", "id": "i", "url": other.url}})
+        self.assertEqual({s.authorization for s in other.of("/mcp")}, {""})
+        self.assertEqual(c.error("configure", user="u", **self.own()).kind, "authorization_required")
+        # the operator's servers take none, and a field is no place for one
+        error = c.error("configure", user="u", **{**self.own(), "mcp_server": {"name": "it", "bearer": "x"}})
+        self.assertEqual((error.kind, error.data["field"]), ("unknown_credential", "mcp_server.bearer"))
+        for wrong in ("", "a\nb", 3):
+            self.assertEqual(c.error("configure", user="u", **self.own(bearer=wrong)).kind, "invalid_credential")
+        fields = {"server_configs": {"mine": {"url": self.resource.url, "bearer": "canary"}}}
+        self.assertEqual(c.error("context.set", user="v", fields=fields).kind, "invalid_value")
+
     def test_in_shared_mode_all_loops_use_one_authorisation(self):
         """The shared context is served by every loop: what one of them obtained serves the others, and who comes meanwhile joins."""
         d, c = self.host("true")
