@@ -61,7 +61,8 @@ static tda_str own_bearer(const struct conn *c, const char *origin) {
     if (c->server) return tda_str_of(c->server->bearer);
     bool bound = c->secrets && strcmp(secrets_origin(c->secrets), origin) == 0 &&
                  strcmp(secrets_provider(c->secrets), conn_server_name(c)) == 0;
-    return bound && secrets_reveal(c->secrets, "bearer", &token) == TDA_OK ? token : (tda_str){0};
+    if (bound && secrets_reveal(c->secrets, "bearer", &token)) token = (tda_str){0};
+    return token;
 }
 
 static void put_own(const struct conn *c, tda_str url, struct carried *k) {
@@ -69,7 +70,8 @@ static void put_own(const struct conn *c, tda_str url, struct carried *k) {
     const struct config_server *s = c->server;
     for (size_t i = 0; s && i < s->n_headers; i++)
         k->headers[k->n++] = (tda_kv){tda_str_of(s->headers[i].key), tda_str_of(s->headers[i].val)};
-    tda_str bearer = url_origin(url, origin, sizeof origin) ? (tda_str){0} : own_bearer(c, origin);
+    if (url_origin(url, origin, sizeof origin)) return;
+    tda_str bearer = own_bearer(c, origin);
     if (!bearer.n) return;
     buf_reserve(&k->token, bearer.n + sizeof "Bearer "); /* growing would leave copies behind */
     buf_add_z(&k->token, "Bearer ");
