@@ -3,8 +3,9 @@
  *
  * The door. curl looks names up with a thread per transfer, and a name server that does not answer keeps that thread for long.
  * So one name is looked up once at a time (the others wait behind it and then find it in curl's cache), and no more than
- * RESOLVES_MAX names are. A flow counts as RESOLVING from when curl gets it until it has a socket; where no look-up is needed that
- * is within the same call, so nobody waits.
+ * RESOLVES_MAX names are; of names that users gave no more than USERS_RESOLVES_MAX, so that somebody whose name servers never
+ * answer holds up nobody but his like. A flow counts as RESOLVING from when curl gets it until it has a socket; where no look-up is
+ * needed that is within the same call, so nobody waits.
  *
  * The pool. curl counts all connections against MAXCONNECTS, those in use too, so the number follows the flows: always IDLE_MAX
  * more than are in use. curl closes one idle connection too many each time another becomes idle, but does nothing without
@@ -22,6 +23,7 @@
 
 enum {
     RESOLVES_MAX = 64,
+    USERS_RESOLVES_MAX = 16,
     STARTS_MAX = 32, /* in one callback: a start may cost 100 us */
     IDLE_MAX = 32,   /* kept connections that nobody uses */
     QUIET_S = 120
@@ -156,10 +158,20 @@ static struct http_flow *same_name_resolving(struct http_engine *e, const struct
     return NULL;
 }
 
+static struct http_queue *queue_of(struct http_engine *e, const struct http_flow *f) {
+    return f->user_given ? &e->users_queued : &e->queued;
+}
+
+static struct http_flow *first_in_line(struct http_engine *e) {
+    if (e->n_resolving >= RESOLVES_MAX) return NULL;
+    struct http_flow *f = TAILQ_FIRST(&e->queued);
+    return f || e->n_users_resolving >= USERS_RESOLVES_MAX ? f : TAILQ_FIRST(&e->users_queued);
+}
+
 /* The first that may start now; those whose name is being looked up go behind the one that does. */
 static struct http_flow *next_to_start(struct http_engine *e) {
     struct http_flow *f;
-    while (e->n_resolving < RESOLVES_MAX && (f = TAILQ_FIRST(&e->queued))) {
+    while ((f = first_in_line(e))) {
         struct http_flow *other = same_name_resolving(e, f);
         leave(f);
         if (!other) return f;
@@ -176,6 +188,7 @@ static void start(struct http_engine *e, struct http_flow *f) {
     f->phase = HTTP_RESOLVING;
     enter(&e->resolving, f);
     e->n_resolving++;
+    e->n_users_resolving += f->user_given;
     f->added = true;
     e->active++;
     timer_stop(e->loop, &e->quiet);
@@ -193,11 +206,11 @@ static void kick(struct task *t) {
     e->kicked = false;
     for (int n = 0; n < STARTS_MAX && (f = next_to_start(e)); n++)
         if (!f->flow.ended) start(e, f);
-    if (e->n_resolving < RESOLVES_MAX && !TAILQ_EMPTY(&e->queued)) kick_later(e);
+    if (first_in_line(e)) kick_later(e);
 }
 
 void http_engine_submit(struct http_engine *e, struct http_flow *f) {
-    enter(&e->queued, f);
+    enter(queue_of(e, f), f);
     kick_later(e);
 }
 
@@ -206,12 +219,13 @@ void http_engine_resolved(struct http_engine *e, struct http_flow *f) {
     if (f->queue != &e->resolving) return;
     leave(f);
     e->n_resolving--;
+    e->n_users_resolving -= f->user_given;
     while ((other = TAILQ_LAST(&f->behind, http_queue))) {
         leave(other);
-        TAILQ_INSERT_HEAD(&e->queued, other, entry);
-        other->queue = &e->queued;
+        other->queue = queue_of(e, other);
+        TAILQ_INSERT_HEAD(other->queue, other, entry);
     }
-    if (!TAILQ_EMPTY(&e->queued)) kick_later(e);
+    if (first_in_line(e)) kick_later(e);
 }
 
 void http_engine_remove(struct http_engine *e, struct http_flow *f) {
@@ -263,6 +277,7 @@ tda_status http_engine_new(struct loop *l, struct http_engine **ret) {
     e->quiet.fire = quiet_fired;
     e->kick.run = kick;
     TAILQ_INIT(&e->queued);
+    TAILQ_INIT(&e->users_queued);
     TAILQ_INIT(&e->resolving);
     tda_status s = build(e);
     if (s) {

@@ -52,6 +52,14 @@ static bool was_denied(const struct http_flow *f) {
     return f->denied_what && (f->sockets == 0 || f->phase == HTTP_SENT);
 }
 
+/* curl says the same of a header line that is longer than it takes. */
+static void fail_memory(struct http_flow *f) {
+    if (f->sent && !f->status)
+        failed(f, TDA_C_TOO_LARGE, "a header line in the answer of ", " is too long");
+    else
+        failed(f, TDA_C_INTERNAL, "out of memory in a request to ", "");
+}
+
 void http_fail_curl(struct http_flow *f, CURLcode rc) {
     if (was_denied(f)) {
         fail_denied(f);
@@ -80,7 +88,7 @@ void http_fail_curl(struct http_flow *f, CURLcode rc) {
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: failed(f, TDA_C_PROTOCOL, "what ", " answered is not HTTP"); break;
     case CURLE_BAD_CONTENT_ENCODING: failed(f, TDA_C_PROTOCOL, "the answer of ", " is compressed in an unknown way"); break;
-    case CURLE_OUT_OF_MEMORY: failed(f, TDA_C_INTERNAL, "out of memory in a request to ", ""); break;
+    case CURLE_OUT_OF_MEMORY: fail_memory(f); break;
     default: flow_fail(&f->flow, TDA_C_NETWORK, "the request to %s failed: %s", f->origin, curl_easy_strerror(rc)); break;
     }
 }

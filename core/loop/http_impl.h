@@ -108,9 +108,9 @@ struct http_engine {
     struct timer quiet; /* no flow for a while: a large pool goes */
     struct task kick;   /* starts what is queued */
     bool kicked;
-    struct http_queue queued; /* in order */
+    struct http_queue queued, users_queued; /* in order */
     struct http_queue resolving;
-    unsigned n_resolving;
+    unsigned n_resolving, n_users_resolving;
     unsigned active;  /* flows that curl has */
     unsigned sockets; /* open, pooled ones included */
 };

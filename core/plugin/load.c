@@ -267,7 +267,11 @@ static tda_status open_module(int fd, void **ret, struct error *e) {
     tda_status s = check_module(&st, e);
     if (s) return s;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, next_fd);
-    if (own < 0) return error_set(e, TDA_E_IO, "dlopen", "%s", strerror(errno));
+    if (own < 0) {
+        error_set(e, TDA_E_IO, "dlopen", "there is no descriptor from %d on: %s", next_fd, strerror(errno));
+        error_hint(e, "let the daemon have more open files (ulimit -n, LimitNOFILE)");
+        return TDA_E_IO;
+    }
     next_fd = own + 1;
     snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", own);
     *ret = dlopen(by_fd, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
