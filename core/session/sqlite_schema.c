@@ -32,8 +32,8 @@ static const char *const steps[] = {
     " PRIMARY KEY(user, day, provider, model)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX usage_by_day ON usage(day);",
     /* 3: what users have approved of tools */
-    "CREATE TABLE pins(user TEXT NOT NULL, server TEXT NOT NULL, tool TEXT NOT NULL, digest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
-    " PRIMARY KEY(user, server, tool)) STRICT, WITHOUT ROWID;",
+    ("CREATE TABLE pins(user TEXT NOT NULL, server TEXT NOT NULL, tool TEXT NOT NULL, digest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
+     " PRIMARY KEY(user, server, tool)) STRICT, WITHOUT ROWID;"),
 };
 
 static tda_status number_of(sqlite3 *db, const char *sql, int64_t *ret) {
