@@ -91,7 +91,8 @@ static tda_status completion_params(struct work *w, tda_str *ret, struct error *
     buf_init(&text, json_raw(w->params).n * 2 + 1024);
     jw_init(&out, &text);
     write_params(w, prompt, resource, &out);
-    *ret = text.status ? (tda_str){0} : arena_str(w->arena, buf_str(&text));
+    *ret = arena_str(w->arena, buf_str(&text));
+    if (text.status) *ret = (tda_str){0};
     buf_fini(&text);
     return ret->p ? TDA_OK : error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
 }
