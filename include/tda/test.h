@@ -84,6 +84,8 @@ int32_t tda_test_is_open(const struct tda_test_flow *f); /* neither ended nor ab
 
 /* url NULL: the server is a process, which the plugin opens as a flow of kind TDA_FLOW_SERVER. NULL: connect failed. */
 struct tda_test_conn *tda_test_connect(struct tda_test *t, const char *name, const char *url);
+/* What the next connections' tda_server says: enum tda_server_era, bits of enum tda_server_asks. At first: ANY, and nothing. */
+void tda_test_server(struct tda_test *t, uint32_t era, uint32_t asks);
 /* Last kind of enum tda_conn_event_kind among READY, FAILED and CLOSED; 0: none yet. */
 uint32_t tda_test_conn_state(const struct tda_test_conn *c);
 void tda_test_conn_close(struct tda_test_conn *c); /* the host says goodbye */

@@ -170,6 +170,15 @@ void tda_test_conn_close(struct tda_test_conn *c) {
     kit_settle(t);
 }
 
+/* A goodbye that nobody answers: the host's patience has an end. What a plugin opens after that it does not get answered either. */
+void conn_force(struct tda_test_conn *c) {
+    struct tda_test_flow *f, *last;
+    tda_test_conn_close(c);
+    for (last = c->subject.flows; last && last->next;) last = last->next;
+    for (f = c->subject.flows; f && !c->done; f = f == last ? NULL : f->next)
+        if (f->open) tda_test_fail(f, TDA_C_NETWORK, "the host is stopping");
+}
+
 /* ---- beginning ---- */
 
 struct tda_test_conn *tda_test_connect(struct tda_test *t, const char *name, const char *url) {
@@ -184,7 +193,9 @@ struct tda_test_conn *tda_test_connect(struct tda_test *t, const char *name, con
                                 .transport = url ? TDA_SERVER_URL : TDA_SERVER_PROCESS,
                                 .name = tda_str_of(name),
                                 .url = tda_str_of(url),
-                                .deadline_ms = 10000};
+                                .deadline_ms = 10000,
+                                .era = t->server_era,
+                                .asks = t->server_asks};
     if (!s) {
         kit_enter(t, "connect");
         s = a->connect(t->adapter_self, c->subject.owner.handle, &server);
@@ -198,6 +209,11 @@ struct tda_test_conn *tda_test_connect(struct tda_test *t, const char *name, con
     t->starts++;
     kit_settle(t);
     return c;
+}
+
+void tda_test_server(struct tda_test *t, uint32_t era, uint32_t asks) {
+    t->server_era = era;
+    t->server_asks = asks;
 }
 
 uint32_t tda_test_conn_state(const struct tda_test_conn *c) {

@@ -142,6 +142,7 @@ struct tda_test {
     struct kit_wake *wakes, **wakes_end;
     struct kit_fault faults[FAULTS_MAX];
     size_t n_faults;
+    uint32_t server_era, server_asks;
     int64_t now_ms;
     uint64_t order;
     uint64_t emits, refuse_at; /* number of the emit that is refused; 0: none */
@@ -190,6 +191,7 @@ tda_status call_begun(struct tda_test_call *c, tda_status s);
 tda_status conn_take(struct tda_test_conn *c, const struct tda_conn_event *event);
 void conn_deliver(struct tda_test_conn *c, const struct tda_flow_event *event);
 void conn_woken(struct tda_test_conn *c, uint64_t token);
+void conn_force(struct tda_test_conn *c); /* closed, whatever it waits for */
 bool conns_settle(struct tda_test *t);
 void conn_forget(struct tda_test_conn *c);
 

@@ -150,7 +150,7 @@ struct tda_test *tda_test_open(const char *file) {
 static void end_everything(struct tda_test *t) {
     struct tda_test_call *c;
     struct tda_test_conn *k;
-    for (k = LIST_FIRST(&t->conns); k; k = LIST_NEXT(k, entry)) tda_test_conn_close(k);
+    for (k = LIST_FIRST(&t->conns); k; k = LIST_NEXT(k, entry)) conn_force(k);
     for (c = LIST_FIRST(&t->calls); c; c = LIST_NEXT(c, entry)) tda_test_cancel(c);
     while ((c = LIST_FIRST(&t->calls))) {
         c->done = true;
