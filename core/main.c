@@ -14,6 +14,7 @@
 
 #include "agent/profile.h"
 #include "base/clock.h"
+#include "base/environment.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "host.h"
@@ -378,10 +379,16 @@ static tda_status start_loops(struct host *h) {
 
 /* ---- life ---- */
 
-static void limit_resources(void) {
-    struct rlimit none = {0, 0}, files;
+/* Secrets stay out of cores, and of the reach of other processes of this user: MCP servers are such. Before anything is read. */
+static tda_status shut_the_doors(void) {
+    struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0); /* secrets stay out of cores and of other processes' reach */
+    prctl(PR_SET_DUMPABLE, 0);
+    return environment_move();
+}
+
+static void allow_all_files(void) {
+    struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -532,7 +539,7 @@ static int wait_for_signal(const struct host *h, const sigset_t *set) {
 
 static int run(struct host *h, const sigset_t *signals) {
     struct error e = {.retry_ms = -1};
-    limit_resources();
+    allow_all_files();
     if (host_start(h, &e)) {
         fprintf(stderr, "tdad: %s%s%s\n", e.text, e.hint[0] ? "\n      " : "", e.hint);
         host_stop(h);
@@ -574,6 +581,7 @@ int main(int argc, char **argv) {
     struct host h = {0};
     struct buf report, notes;
     sigset_t signals;
+    if (shut_the_doors()) return usage_error("out of memory", NULL);
     int code = parse_options(argc, argv, &o);
     if (code >= 0) return code;
     if (o.reference) return print_reference(o.reference);

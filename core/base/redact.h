@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 
-/* Each occurrence of `value` becomes "[redacted]"; values under 6 bytes are left, they would hit ordinary words. Out of memory: the
- * text is cut before the value. */
+/* Each occurrence of `value` becomes "[redacted]"; values under 6 bytes are left, they would hit ordinary words. The
+ * beginning of one that the text ends with goes. Out of memory: the text is cut before the value. */
 void redact(struct buf *text, tda_str value);
 
 #endif

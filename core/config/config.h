@@ -14,7 +14,7 @@ struct config_kv {
     char *key;
     char *val;
     char *where;    /* "tda.yaml:12:3", "--set" */
-    bool is_secret; /* came from ${env:X} or ${file:X}, or the key says so (api_key, token, ...): never shown */
+    bool is_secret; /* came from ${env:X}, ${file:X} or ${credential:X}, or the key says so (api_key, token, ...): never shown */
 };
 
 /* providers.NAME: {plugin: ..., hosts: [...], <settings of the plugin's schema>}. `plugin` defaults to the name in lower case.
@@ -69,7 +69,7 @@ struct config_server {
 
 /* profiles.TAG: a profile for everybody. `settings` by the names that configure takes: provider, model, base_url, aws_region,
  * model_provider_in_profile, mcp_server (a name; "" for none), azure_deployment_details.endpoint ... Whether they fit the provider
- * is checked by core/agent, with file:line:column from `where`. Credentials are ${env:X} only. */
+ * is checked by core/agent, with file:line:column from `where`. Credentials are ${env:X} or ${credential:X}. */
 struct config_profile {
     char *tag;
     struct config_kv *settings;

@@ -19,6 +19,11 @@ static bool is_known(const char *key) {
     return false;
 }
 
+static bool is_reference(const struct ynode *n) {
+    if (n->kind != YNODE_SCALAR || strcspn(n->text, "}") + 1 != strlen(n->text)) return false;
+    return strncmp(n->text, "${env:", 6) == 0 || strncmp(n->text, "${credential:", 13) == 0;
+}
+
 /* A file is for everybody who may read it: a key in it is a mistake that should not start. */
 static void read_credentials(struct loading *l, struct config_profile *p, const struct ynode *n, const char *path) {
     char member[PATH_SIZE + 80];
@@ -28,12 +33,11 @@ static void read_credentials(struct loading *l, struct config_profile *p, const 
     }
     for (const struct ynode *m = n->first; m; m = m->next) {
         snprintf(member, sizeof member, "%s.%.64s", path, m->key);
-        bool reference =
-            m->kind == YNODE_SCALAR && strncmp(m->text, "${env:", 6) == 0 && strcspn(m->text, "}") + 1 == strlen(m->text);
-        if (reference)
+        if (is_reference(m))
             kv_add(l, &p->credentials, &p->n_credentials, m, member, false);
         else
-            report_at(l, m->where, member, "a credential is given as \"${env:NAME}\" here, and in no other way");
+            report_at(l, m->where, member,
+                      "a credential is given as \"${env:NAME}\" or \"${credential:NAME}\" here, and in no other way");
     }
 }
 

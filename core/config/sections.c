@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,25 +17,42 @@ const char *const section_names[] = {
     "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", "profiles", "models", "prices",
     NULL};
 
-/* ---- ${env:X}, ${file:X} ---- */
+/* ---- ${env:X}, ${file:X}, ${credential:X} ---- */
 
-static void add_file(struct loading *l, const struct ynode *n, const char *path, const char *file, struct buf *out) {
+/* `reference`: what stands between the braces. */
+static void add_file(struct loading *l, const struct ynode *n, const char *path, const char *reference, const char *file,
+                     struct buf *out) {
     char text[16384];
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text);
     if (got < 0)
-        report_at(l, n->where, path, "${file:%.200s}: %s", file, strerror(errno));
+        report_at(l, n->where, path, "${%.200s}: %s", reference, strerror(errno));
     else if (got == sizeof text)
-        report_at(l, n->where, path, "${file:%.200s}: longer than 16 KB", file);
+        report_at(l, n->where, path, "${%.200s}: longer than 16 KB", reference);
     else {
         while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r')) got--; /* what an editor leaves at the end */
         if (memchr(text, 0, (size_t)got))
-            report_at(l, n->where, path, "${file:%.200s}: holds a NUL byte", file);
+            report_at(l, n->where, path, "${%.200s}: holds a NUL byte", reference);
         else
             buf_add(out, text, (size_t)got);
     }
     if (fd >= 0) close(fd);
     wipe(text, sizeof text);
+}
+
+/* What systemd's LoadCredential= and LoadCredentialEncrypted= put into a folder of this service's own. */
+static void add_credential(struct loading *l, const struct ynode *n, const char *path, const char *reference, struct buf *out) {
+    const char *name = strchr(reference, ':') + 1, *dir = env_get(l->env, "CREDENTIALS_DIRECTORY");
+    char file[PATH_MAX];
+    if (!name[0] || name[0] == '.' || strchr(name, '/'))
+        report_at(l, n->where, path, "${%.200s}: the name of a credential is wanted, as LoadCredential= has it", reference);
+    else if (!dir || dir[0] != '/')
+        report_at(l, n->where, path,
+                  "${%.200s}: there are no credentials; systemd sets CREDENTIALS_DIRECTORY where the unit has "
+                  "LoadCredential=%.60s:/a/file",
+                  reference, name);
+    else if (snprintf(file, sizeof file, "%s/%s", dir, name) < (int)sizeof file)
+        add_file(l, n, path, reference, file, out);
 }
 
 /* One ${...}: `name` is what stands between the braces. */
@@ -48,12 +66,15 @@ static void add_reference(struct loading *l, const struct ynode *n, const char *
             report_at(l, n->where, path, "${%.100s}: this variable is not set", name);
         *secret = true;
     } else if (strncmp(name, "file:", 5) == 0) {
-        add_file(l, n, path, name + 5, out);
+        add_file(l, n, path, name, name + 5, out);
+        *secret = true;
+    } else if (strncmp(name, "credential:", 11) == 0) {
+        add_credential(l, n, path, name, out);
         *secret = true;
     } else if (per_user && (strcmp(name, "user_hash") == 0 || strcmp(name, "session_hash") == 0)) {
         buf_addf(out, "${%s}", name); /* filled in for each connection */
     } else {
-        report_at(l, n->where, path, "${%.60s} is not known; there are ${env:NAME}, ${file:PATH}%s", name,
+        report_at(l, n->where, path, "${%.60s} is not known; there are ${env:NAME}, ${file:PATH}, ${credential:NAME}%s", name,
                   per_user ? ", ${user_hash}, ${session_hash}" : "");
     }
 }

@@ -17,7 +17,8 @@ static void read_argv(struct loading *l, struct config_server *s, const struct y
         char *text = section_text(l, i, path, true, &secret);
         if (text && secret)
             report_at(l, i->where, path,
-                      "${env:} and ${file:} belong into `env:`; arguments can be seen by every user of this machine");
+                      "a secret (${env:}, ${file:}, ${credential:}) belongs into `env:`; arguments can be seen by every user of "
+                      "this machine");
         list_add(l, &s->argv, text);
     }
 }

@@ -61,7 +61,8 @@ struct secrets;
 tda_status secrets_reveal(const struct secrets *s, const char *name, tda_str *ret_value);
 const char *secrets_provider(const struct secrets *s);
 const char *secrets_origin(const struct secrets *s); /* "https://api.openai.com:443"; "" when not bound to one */
-/* Replace each value of a secret in text by "[redacted]"; values under 6 bytes are left, they would hit ordinary words. */
+/* Replace each value of a secret in text by "[redacted]", and drop the beginning of one that the text ends with; values under 6
+ * bytes are left, they would hit ordinary words. */
 void secrets_redact(const struct secrets *s, struct buf *text);
 void secrets_ref(struct secrets *s);
 void secrets_unref(struct secrets *s);

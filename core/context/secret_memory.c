@@ -1,9 +1,11 @@
 #include "context/secret_memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 
 /* Size classes 64, 128, ... 16384: a free list each, fed from chunks that are never given back; users have a cap. */
 enum { CLASSES = 9, SMALLEST = 64, CHUNK = 256 << 10 };
@@ -16,6 +18,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct piece *free_lists[CLASSES];
 static char *chunk;
 static size_t chunk_left;
+static bool told_unlocked;
 
 static size_t class_of(size_t n) {
     size_t c = 0;
@@ -28,7 +31,10 @@ static int add_chunk(void) {
     if (p == MAP_FAILED) return -1;
     madvise(p, CHUNK, MADV_DONTDUMP);
     madvise(p, CHUNK, MADV_WIPEONFORK);
-    (void)!mlock(p, CHUNK); /* RLIMIT_MEMLOCK may forbid it */
+    if (mlock(p, CHUNK) && !told_unlocked) {
+        told_unlocked = true;
+        log_warn("RLIMIT_MEMLOCK is too low for the secrets there are: some may be swapped out", LOG_Z("reason", strerror(errno)));
+    }
     chunk = p;
     chunk_left = CHUNK;
     return 0;

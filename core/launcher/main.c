@@ -138,6 +138,7 @@ static bool take_order(void) {
         close_all(o.fds, n_fds);
     free(o.argv);
     free(o.env);
+    explicit_bzero(text, (size_t)n); /* the environment may hold credentials */
     return true;
 }
 
@@ -229,6 +230,7 @@ int main(void) {
     }
     fcntl(LAUNCHER_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_DUMPABLE, 0); /* orders pass through here */
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);

@@ -51,11 +51,20 @@ static bool find_program(const char *given, char *out, size_t size) {
     return false;
 }
 
+/* "NAME=value", or NULL. */
+static char *environment_entry(const char *name) {
+    size_t n = strlen(name);
+    for (char **e = environ; e && *e; e++)
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=') return *e;
+    return NULL;
+}
+
 static int spawn_program(struct launcher *l, int its_end) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
     char *argv[] = {(char[]){"tda-launcher"}, NULL};
+    char *env[] = {environment_entry("PATH"), NULL}; /* to find programs by; the rest may hold keys */
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
@@ -67,7 +76,7 @@ static int spawn_program(struct launcher *l, int its_end) {
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
-    int rc = posix_spawn(&l->pid, l->path, &actions, &attr, argv, environ);
+    int rc = posix_spawn(&l->pid, l->path, &actions, &attr, argv, env);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
     return rc;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/redact.h"
 #include "plugin/plugin_impl.h"
 
 enum { VALUE_MAX = 16384, CHAIN_MAX = 4, NAME_MAX_LEN = 63 };
@@ -56,6 +57,31 @@ tda_status owner_secret(struct owner *o, tda_str name, tda_str *ret) {
     tda_status s = find_secret(&from, name, ret);
     from.operators = true;
     return s == TDA_E_NOT_FOUND && !user_given ? find_secret(&from, name, ret) : s;
+}
+
+/* ---- what must not be said ---- */
+
+static void redact_settings(const struct config_kv *kv, size_t n, struct buf *text) {
+    for (size_t i = 0; i < n; i++)
+        if (kv[i].is_secret) redact(text, tda_str_of(kv[i].val));
+}
+
+static void redact_variables(const struct plugin *p, struct buf *text) {
+    const struct note *n = &p->loaded.note;
+    for (size_t i = 0; i < n->n_rules; i++)
+        if (n->rules[i].secret && p->env_values[i]) redact(text, tda_str_of(p->env_values[i]));
+}
+
+void owner_redact(const struct owner *o, struct buf *text) {
+    const struct conn *conn = o->kind == HANDLE_CONN ? (const struct conn *)o : ((const struct call *)o)->conn;
+    if (o->snapshot) secrets_redact(snapshot_secrets(o->snapshot), text);
+    if (o->snapshot) secrets_redact(snapshot_server_secrets(o->snapshot), text);
+    redact_variables(o->plugin, text);
+    if (o->entry && o->entry->config) redact_settings(o->entry->config->settings, o->entry->config->n_settings, text);
+    if (!conn || !conn->server) return;
+    redact_settings(conn->server->env, conn->server->n_env, text);
+    redact_settings(conn->server->headers, conn->server->n_headers, text);
+    redact(text, tda_str_of(conn->server->bearer));
 }
 
 /* ---- filling in ---- */

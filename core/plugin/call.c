@@ -22,10 +22,6 @@ static void queue_step(struct call *c) {
     loop_defer(c->owner.pl->loop, &c->step);
 }
 
-const struct secrets *call_secrets(const struct call *c) {
-    return c->owner.snapshot ? snapshot_secrets(c->owner.snapshot) : NULL;
-}
-
 /* ---- the result ---- */
 
 static size_t at_most(size_t n, size_t max) {
@@ -38,8 +34,7 @@ static tda_str keep_text(struct call *c, tda_str s, size_t max) {
     if (!s.p) return s;
     buf_init(&clean, RESULT_ROOM);
     text_sanitise((tda_str){s.p, at_most(s.n, max)}, &clean);
-    secrets_redact(call_secrets(c), &clean);
-    if (c->owner.snapshot) secrets_redact(snapshot_server_secrets(c->owner.snapshot), &clean);
+    owner_redact(&c->owner, &clean);
     tda_str kept = {c->texts.p ? c->texts.p + c->texts.n : NULL, clean.n};
     tda_status status = buf_add_str(&c->texts, buf_str(&clean));
     buf_fini(&clean);
@@ -117,7 +112,7 @@ tda_status call_emit(struct call *c, const struct tda_event *event) {
         struct buf clean;
         buf_init(&clean, RESULT_ROOM);
         text_sanitise((tda_str){whole.text.p, at_most(whole.text.n, RESULT_TEXT_MAX)}, &clean);
-        secrets_redact(call_secrets(c), &clean);
+        owner_redact(&c->owner, &clean);
         whole.text = buf_str(&clean);
         c->spec.on_event(c->spec.arg, &whole);
         buf_fini(&clean);

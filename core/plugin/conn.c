@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/redact.h"
 #include "plugin/plugin_impl.h"
 
 enum { FORCE_GRACES = 3, LINE_MAX = 4096 };
@@ -58,19 +57,11 @@ static void tell_waiters(struct conn *c) {
 
 /* ---- what is said ---- */
 
-static void hide(const struct config_kv *given, size_t n, struct buf *out) {
-    for (size_t i = 0; i < n; i++)
-        if (given[i].is_secret) redact(out, tda_str_of(given[i].val));
-}
-
 /* A server may print what it was given: the operator's, and none of the user's business. */
 static void clean(const struct conn *c, tda_str text, struct buf *out) {
     buf_init(out, 3 * LINE_MAX); /* a byte that is no UTF-8 becomes three */
     text_sanitise((tda_str){text.p, text.n < LINE_MAX ? text.n : LINE_MAX}, out);
-    if (!c->server) return;
-    hide(c->server->env, c->server->n_env, out);
-    hide(c->server->headers, c->server->n_headers, out);
-    redact(out, tda_str_of(c->server->bearer));
+    owner_redact(&c->owner, out);
 }
 
 void conn_say(struct conn *c, enum conn_log_from from, tda_str text) {

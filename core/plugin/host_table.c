@@ -21,7 +21,7 @@ static void host_log(tda_handle h, uint32_t level, tda_str text) {
         plugin = o->plugin->loaded.note.id;
         request = o->request_id;
         if (o->user[0]) hash_log_user(tda_str_of(o->user), hashed);
-        if (o->snapshot) secrets_redact(snapshot_secrets(o->snapshot), &clean);
+        owner_redact(o, &clean);
     }
     struct log_field fields[] = {
         LOG_Z("plugin", plugin), LOG_STR("text", buf_str(&clean)), LOG_Z("request", request), LOG_Z("user", hashed), {.key = NULL}};

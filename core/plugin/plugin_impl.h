@@ -184,6 +184,9 @@ tda_status auth_fill(struct owner *o, const struct tda_auth *a, const char *orig
 void auth_fini(struct auth *auth);
 /* [worker] The secret `name`, for a plugin that may read it: as auth_fill finds it, for the plugin's own address. */
 tda_status owner_secret(struct owner *o, tda_str name, tda_str *ret);
+/* Whatever secret its plugin, its server or its upstream may have been given, the user's and the operator's, leaves this text: for
+ * all that goes into a log, an error or a result. */
+void owner_redact(const struct owner *o, struct buf *text);
 bool plugin_may_read_secrets(const struct config *c, const struct note *n);
 
 /* ---- flows (plugin_flow.c, server_flow.c) ---- */
@@ -261,7 +264,6 @@ tda_status call_emit(struct call *c, const struct tda_event *event);
 void call_fail(struct call *c, uint32_t cls, const char *text);
 void call_waits_for_user(struct call *c);
 void call_user_answered(struct call *c);
-const struct secrets *call_secrets(const struct call *c);
 void call_run_returned(struct call *c, tda_status s); /* from blocking.c: nothing of the call is on a worker any more */
 
 /* ---- calls on workers (blocking.c, request_copy.c) ---- */

@@ -133,6 +133,9 @@ def handle(request):
 
 
 def main():
+    if MODE == "tells":
+        sys.stderr.write(f"cannot connect as {os.environ['DATABASE']}\n")
+        sys.exit(1)
     if MODE == "dies":
         sys.stderr.write("cannot start: no database\n")
         sys.exit(7)

@@ -277,6 +277,10 @@ Test(context, secrets_are_redacted_and_never_written) {
     secrets_redact(snapshot_secrets(s), &text);
     cr_assert(tda_str_eq(buf_str(&text), TDA_STR("key [redacted] and again [redacted].")), "%.*s", STR_FMT(buf_str(&text)));
     buf_clear(&text);
+    buf_add_z(&text, "cut within it: sk-canary-12345");
+    secrets_redact(snapshot_secrets(s), &text);
+    cr_assert(tda_str_eq(buf_str(&text), TDA_STR("cut within it: ")), "%.*s", STR_FMT(buf_str(&text)));
+    buf_clear(&text);
     jw_init(&w, &text);
     snapshot_write(s, &w);
     cr_assert(!str_has(buf_str(&text), TDA_STR("canary")));
