@@ -336,11 +336,13 @@ bool section_read(struct loading *l, const char *path, const struct ynode *n) {
     return true;
 }
 
-/* The daemon's own folder: /run/tda for root, the user's runtime folder else. */
+/* The daemon's own folder: the unit's RuntimeDirectory=, /run/tda for root, the user's runtime folder else. */
 tda_status section_defaults(struct loading *l) {
     char url[256];
-    const char *runtime = env_get(l->env, "XDG_RUNTIME_DIR");
-    if (geteuid() == 0)
+    const char *service = env_get(l->env, "RUNTIME_DIRECTORY"), *runtime = env_get(l->env, "XDG_RUNTIME_DIR");
+    if (service && service[0] == '/' && strlen(service) < 90)
+        snprintf(url, sizeof url, "ipc://%s/tda.sock", service);
+    else if (geteuid() == 0)
         snprintf(url, sizeof url, "ipc:///run/tda/tda.sock");
     else if (runtime && runtime[0] == '/' && strlen(runtime) < 90)
         snprintf(url, sizeof url, "ipc://%s/tda/tda.sock", runtime);

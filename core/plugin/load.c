@@ -19,8 +19,7 @@ enum { FILE_MAX = 256 << 20, STATE_MAX = 64 << 10, MODULES_MAX = 256 };
 
 /* The folder of installed plugins, as seen from the program. */
 static void default_dir(char *out, size_t size) {
-    static const char *const places[] = {"../plugins", "../lib/tda/plugins", "../lib/x86_64-linux-gnu/tda/plugins",
-                                         "../lib64/tda/plugins"};
+    static const char *const places[] = {"../plugins", "../" TDA_LIBDIR "/tda/plugins"};
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0) n = 0;

@@ -9,15 +9,18 @@
 
 enum { PROGRESS_AFTER_MS = 2000 };
 
+/* One's own daemon, else the machine's where that may be used. */
 const char *default_socket(void) {
+    static const char system_socket[] = "ipc:///run/tda/tda.sock";
     static char url[256];
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() == 0) return "ipc:///run/tda/tda.sock";
+    if (geteuid() == 0) return system_socket;
     if (runtime && runtime[0] == '/')
         snprintf(url, sizeof url, "ipc://%s/tda/tda.sock", runtime);
     else
         snprintf(url, sizeof url, "ipc:///tmp/tda-%u/tda.sock", (unsigned)geteuid());
-    return url;
+    bool own = access(url + strlen("ipc://"), F_OK) == 0;
+    return own || access(system_socket + strlen("ipc://"), W_OK) ? url : system_socket;
 }
 
 /* ---- while somebody waits: a line on stderr that says how long; Ctrl-C and --timeout of a turn, which may last for many polls

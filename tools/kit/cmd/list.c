@@ -102,9 +102,7 @@ int cmd_info(const struct options *o) {
 
 /* The folder of installed plugins, as seen from this program. */
 static const char *plugin_dir(const struct options *o, char *out, size_t size) {
-    static const char *const places[] = {
-        "../plugins",    "../lib/tda/plugins",    "../lib/x86_64-linux-gnu/tda/plugins",   "../lib64/tda/plugins",
-        "../../plugins", "../../lib/tda/plugins", "../../lib/x86_64-linux-gnu/tda/plugins"};
+    static const char *const places[] = {"../plugins", "../../" TDA_LIBDIR "/tda/plugins"}; /* built; installed in libexec/tda */
     char self[PATH_MAX];
     if (o->dir) return o->dir;
     if (getenv("TDA_PLUGIN_DIR")) return getenv("TDA_PLUGIN_DIR");
