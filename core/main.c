@@ -20,6 +20,7 @@
 #include "host.h"
 #include "life.h"
 #include "loop/flow.h"
+#include "manual.h"
 #include "plugin/calls.h"
 #include "session/open.h"
 
@@ -40,7 +41,8 @@ static const char usage_text[] =
     "  -s, --set PATH=VALUE  a setting, over file and environment; may be repeated\n"
     "      --check           read and check everything, print what is wrong, end\n"
     "      --explain[=json]  print every effective setting and where it came from, end\n"
-    "      --reference WHAT  print the reference page of 'settings' or 'methods' as Markdown, end\n"
+    "      --reference WHAT  print what is known of 'settings' or 'methods' as Markdown, a man page ('tdad.8',\n"
+    "                        'tda.yaml.5', 'tda-protocol.7') or a completion ('bash', 'zsh', 'fish'), end\n"
     "  -V, --version         print the version, end\n"
     "  -h, --help            print this, end\n"
     "\n"
@@ -108,15 +110,10 @@ static int parse_options(int argc, char **argv, struct options *o) {
 static int print_reference(const char *what) {
     struct buf out;
     buf_init(&out, 1 << 20);
-    if (strcmp(what, "settings") == 0)
-        config_reference(&out);
-    else if (strcmp(what, "methods") == 0)
-        route_reference(&out);
-    else
-        return usage_error("--reference wants settings or methods, not", what);
-    fwrite(out.p, 1, out.n, stdout);
+    tda_status s = manual_write(what, usage_text, &out);
+    if (!s) fwrite(out.p, 1, out.n, stdout);
     buf_fini(&out);
-    return 0;
+    return s ? usage_error("there is no reference of", what) : 0;
 }
 
 /* ---- bridges between the front door and the router ---- */

@@ -60,6 +60,11 @@
     "  tda --user alice mcp prompts summary topic=orders\n"                                                                        \
     "  tda --user alice mcp resources file:///srv/report.txt\n"
 
+static int cmd_manual(const struct options *o UNUSED) {
+    print_manual();
+    return EXIT_OK;
+}
+
 const struct command commands[] = {
     {"ask", "TEXT|-", "ask a question; the model may use tools; @TAG at its start runs it under that profile",
      "tda --user alice ask \"How many orders are there?\"\n  tda --user alice ask '@FAST How many orders are there?'", cmd_ask,
@@ -104,7 +109,8 @@ const struct command commands[] = {
     {"ping", "", "is a daemon there", "tda ping", cmd_ping, NULL},
     {"methods", "", "methods that `call` can call", "tda methods", cmd_methods, NULL},
     {"help", "[COMMAND]", "help on a command", "tda help configure", cmd_help, NULL},
-    {"complete", "bash", "print a completion script for the shell", "source <(tda complete bash)", cmd_complete, NULL},
+    {"complete", "bash|zsh|fish", "print a completion script for the shell", "source <(tda complete bash)", cmd_complete, NULL},
+    {"__manual", "", NULL, "", cmd_manual, NULL},
     {"__complete", "WORDS", NULL, "", cmd_complete, NULL},
 };
 const size_t n_commands = ARRAY_LEN(commands);

@@ -1,4 +1,5 @@
-/* Words for the shell: commands, and what may follow them. Never asks the daemon. */
+/* Words for the shell: commands, and what may follow them. Never asks the daemon. The shells ask us each time, so that what they
+ * know is never older than the program. */
 #include <stdio.h>
 
 #include "tda.h"
@@ -10,6 +11,29 @@ static const char bash_script[] =
     "}\n"
     "complete -o default -F _tda tda\n";
 
+static const char zsh_script[] = "#compdef tda\n"
+                                 "_tda() {\n"
+                                 "  local -a known\n"
+                                 "  known=(${(f)\"$(tda __complete ${words[2,CURRENT-1]})\"})\n"
+                                 "  compadd -a known || _files\n"
+                                 "}\n"
+                                 "if [[ ${funcstack[1]} = _tda ]]; then _tda \"$@\"; else compdef _tda tda; fi\n";
+
+static const char fish_script[] = "complete -c tda -a '(tda __complete (commandline -opc)[2..-1])'\n";
+
+static const struct shell {
+    const char *name, *script;
+} shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
+
+static int print_script(const struct options *o) {
+    for (size_t i = 0; o->n_words == 2 && i < ARRAY_LEN(shells); i++) {
+        if (strcmp(shells[i].name, o->words[1]) != 0) continue;
+        fputs(shells[i].script, stdout);
+        return EXIT_OK;
+    }
+    return usage("complete bash, zsh or fish: other shells are not known");
+}
+
 /* The long options in a command's help. */
 static void print_options(const char *text) {
     for (const char *p = text; p && (p = strstr(p, "--")); p += 2) {
@@ -19,11 +43,7 @@ static void print_options(const char *text) {
 }
 
 int cmd_complete(const struct options *o) {
-    if (strcmp(o->words[0], "complete") == 0) {
-        if (o->n_words != 2 || strcmp(o->words[1], "bash") != 0) return usage("complete bash: other shells are not known yet");
-        fputs(bash_script, stdout);
-        return EXIT_OK;
-    }
+    if (strcmp(o->words[0], "complete") == 0) return print_script(o);
     const struct command *c = NULL;
     for (int i = 1; i < o->n_words && !c; i++) c = command_find(o->words[i]);
     if (!c) {
@@ -43,6 +63,8 @@ int cmd_complete(const struct options *o) {
         puts("run");
     } else if (strcmp(c->name, "plugins") == 0) {
         puts("load");
+    } else if (strcmp(c->name, "complete") == 0) {
+        puts("bash\nzsh\nfish");
     }
     puts("--socket\n--user\n--json\n--timeout\n--quiet\n--help");
     if (c) print_options(c->options);

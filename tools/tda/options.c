@@ -153,6 +153,16 @@ void print_help(void) {
          "more on one command: tda help COMMAND");
 }
 
+void add_options(struct buf *out) {
+    buf_add_z(out, "| option | meaning |\n|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!rows[i].help) continue;
+        size_t n = strcspn(rows[i].help, " ");
+        buf_addf(out, "| `-%c`, `--%s` %.*s | %s |\n", rows[i].letter, rows[i].name, (int)n, rows[i].help,
+                 rows[i].help + n + strspn(rows[i].help + n, " "));
+    }
+}
+
 void print_command_help(const struct command *c) {
     printf("usage: tda [OPTIONS] %s %s\n\n%s\n", c->name, c->arguments, c->help ? c->help : "");
     if (c->options) printf("\n%s", c->options);

@@ -44,8 +44,12 @@ int unknown_command(const char *name);
 /* options.c: -1: go on, else the exit code. */
 int options_parse(int argc, char **argv, struct options *o);
 void print_help(void);
+void add_options(struct buf *out); /* those of every command, as a table in Markdown */
 void print_command_help(const struct command *c);
 int usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* manual.c: tda(1). */
+void print_manual(void);
 
 /* rpc.c: one call. Takes `params`, a whole JSON object. On OK the caller frees the document, which is the result; errors are
  * printed. */
