@@ -129,8 +129,10 @@ static void add(struct page *p, tda_str line) {
 
 void roff_page(const char *name, unsigned section, const char *summary, tda_str markdown, struct buf *out) {
     struct page p = {.out = out};
-    buf_addf(out, ".\\\" Written by the program itself: do not change it here.\n.TH \"%s\" \"%u\" \"\" \"tda\" \"\"\n.nh\n.ad l\n",
-             name, section);
+    buf_addf(
+        out,
+        ".\\\" Written by the program itself: do not change it here.\n.TH \"%s\" \"%u\" \"\" \"tda\" \"\"\n.nr HY 0\n.nh\n.ad l\n",
+        name, section);
     buf_addf(out, ".SH NAME\n%s \\- %s\n", name, summary);
     for (size_t i = 0; i < markdown.n;) {
         const char *end = memchr(markdown.p + i, '\n', markdown.n - i);

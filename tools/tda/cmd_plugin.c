@@ -17,7 +17,10 @@ int run_plugin_tool(char **argv) {
         snprintf(path, sizeof path, "%s/%s", self, places[i]);
         if (access(path, X_OK) == 0) execv(path, argv);
     }
-    fprintf(stderr, "tda: tda-plugin, the program for authors of plugins, is not installed beside this one (%s)\n", self);
+    fprintf(
+        stderr,
+        "tda: tda-plugin, the program for authors of plugins, is not installed beside this one (%s)\n     on Debian: libtda-dev\n",
+        self);
     return EXIT_FAILED;
 }
 
