@@ -107,15 +107,6 @@ static int parse_options(int argc, char **argv, struct options *o) {
     return -1;
 }
 
-static int print_reference(const char *what) {
-    struct buf out;
-    buf_init(&out, 1 << 20);
-    tda_status s = manual_write(what, usage_text, &out);
-    if (!s) fwrite(out.p, 1, out.n, stdout);
-    buf_fini(&out);
-    return s ? usage_error("there is no reference of", what) : 0;
-}
-
 /* ---- bridges between the front door and the router ---- */
 
 static void on_request(void *arg, struct server_request *sr, const struct peer *peer, tda_str text) {
@@ -581,7 +572,7 @@ int main(int argc, char **argv) {
     if (shut_the_doors()) return usage_error("out of memory", NULL);
     int code = parse_options(argc, argv, &o);
     if (code >= 0) return code;
-    if (o.reference) return print_reference(o.reference);
+    if (o.reference) return manual_print(o.reference, usage_text) ? EXIT_USAGE : 0;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

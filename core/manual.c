@@ -1,5 +1,7 @@
 #include "manual.h"
 
+#include <stdio.h>
+
 #include "base/roff.h"
 #include "config/config.h"
 #include "config/value.h"
@@ -120,21 +122,23 @@ static void write_man(const struct man_page *p, const char *usage, struct buf *o
 
 /* ---- completions ---- */
 
+/* What --reference takes. */
+static const char *const words[] = {"settings", "methods", "tdad.8", "tda.yaml.5", "tda-protocol.7", "bash", "zsh", "fish", NULL};
 static const char *const long_names[] = {"config", "set", "check", "explain", "reference", "version", "help", NULL};
 
 static void add_paths(const char *before, const char *after, struct buf *out) {
     for (size_t i = 0; i < n_settings; i++) buf_addf(out, "%s%s=%s", before, settings[i].path, after);
 }
 
-static void add_words(const char *const *words, const char *prefix, struct buf *out) {
-    for (size_t i = 0; words[i]; i++) buf_addf(out, "%s%s%s", i ? " " : "", prefix, words[i]);
+static void add_words(const char *const *list, const char *prefix, struct buf *out) {
+    for (size_t i = 0; list[i]; i++) buf_addf(out, "%s%s%s", i ? " " : "", prefix, list[i]);
 }
 
 static void write_bash(struct buf *out) {
     buf_add_z(out, "_tdad() {\n  local words\n  case ${COMP_WORDS[COMP_CWORD-1]} in\n  -s | --set) words=\"");
     add_paths("", " ", out);
     buf_add_z(out, "\"; compopt -o nospace ;;\n  --reference) words=\"");
-    add_words(manual_words, "", out);
+    add_words(words, "", out);
     buf_add_z(out, "\" ;;\n  -c | --config) words= ;;\n  *) words=\"");
     add_words(long_names, "--", out);
     buf_add_z(out, "\" ;;\n  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
@@ -147,7 +151,7 @@ static void write_zsh(struct buf *out) {
     buf_add_z(out, ")\n_arguments \\\n  '(-c --config)'{-c,--config}'[YAML to read]:file:_files' \\\n"
                    "  '*'{-s,--set}'[a setting]:setting:compadd -S \"\" -a paths' \\\n  '--check[check everything]' \\\n"
                    "  '--explain=-[what is in force]::format:(json)' \\\n  '--reference[a reference]:what:(");
-    add_words(manual_words, "", out);
+    add_words(words, "", out);
     buf_add_z(out, ")' \\\n  '(-V --version)'{-V,--version}'[the version]' \\\n  '(-h --help)'{-h,--help}'[help]'\n");
 }
 
@@ -156,7 +160,7 @@ static void write_fish(struct buf *out) {
                    "complete -c tdad -s s -l set -x -d 'a setting' -a '");
     add_paths("", " ", out);
     buf_add_z(out, "'\ncomplete -c tdad -l reference -x -d 'a reference' -a '");
-    add_words(manual_words, "", out);
+    add_words(words, "", out);
     buf_add_z(out, "'\ncomplete -c tdad -l check -f -d 'check everything'\ncomplete -c tdad -l explain -f -d 'what is in force'\n"
                    "complete -c tdad -s V -l version -f -d 'the version'\ncomplete -c tdad -s h -l help -f -d 'help'\n");
 }
@@ -169,18 +173,29 @@ static const struct plain {
 } plains[] = {
     {"settings", config_reference}, {"methods", route_reference}, {"bash", write_bash}, {"zsh", write_zsh}, {"fish", write_fish}};
 
-const char *const manual_words[] = {"settings", "methods", "tdad.8", "tda.yaml.5", "tda-protocol.7", "bash", "zsh", "fish", NULL};
-
-tda_status manual_write(const char *word, const char *usage, struct buf *out) {
+static tda_status write_word(const char *word, const char *usage, struct buf *out) {
     for (size_t i = 0; i < ARRAY_LEN(plains); i++) {
         if (strcmp(plains[i].word, word) != 0) continue;
         plains[i].write(out);
-        return out->status;
+        return TDA_OK;
     }
     for (size_t i = 0; i < ARRAY_LEN(man_pages); i++) {
         if (strcmp(man_pages[i].word, word) != 0) continue;
         write_man(&man_pages[i], usage, out);
-        return out->status;
+        return TDA_OK;
     }
+    add_words(words, "", out);
     return TDA_E_NOT_FOUND;
+}
+
+tda_status manual_print(const char *word, const char *usage) {
+    struct buf out;
+    buf_init(&out, PAGE_MAX);
+    tda_status s = write_word(word, usage, &out);
+    if (s)
+        fprintf(stderr, "tdad: --reference wants one of %.*s, not: %s\ntry: tdad --help\n", STR_FMT(buf_str(&out)), word);
+    else
+        fwrite(out.p, 1, out.n, stdout);
+    buf_fini(&out);
+    return s;
 }

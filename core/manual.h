@@ -4,9 +4,7 @@
 
 #include "base/buf.h"
 
-/* The words that --reference takes, NULL-terminated. */
-extern const char *const manual_words[];
-/* NOT_FOUND: there is no such word. `usage` is the text of --help. */
-tda_status manual_write(const char *word, const char *usage, struct buf *out);
+/* To stdout; `usage` is the text of --help. NOT_FOUND, after stderr has the words that there are: there is no such word. */
+tda_status manual_print(const char *word, const char *usage);
 
 #endif

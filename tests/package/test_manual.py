@@ -101,7 +101,7 @@ class Completions(unittest.TestCase):
 
     def test_unknown_shells_are_said(self):
         self.assertIn("bash, zsh or fish", run(TDA, "complete", "tcsh", code=2))
-        self.assertIn("no reference", run(TDAD, "--reference", "nothing", code=2))
+        self.assertIn("one of settings methods tdad.8", run(TDAD, "--reference", "nothing", code=2))
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class CommandLine(unittest.TestCase):
         for args, code, word in ((["--help"], 0, "usage"), (["--version"], 0, "0.1"), (["--nope"], 2, "--help"), (["extra"], 2, "extra"),
                                  (["--reference", "settings"], 0, "| loops |"), (["--reference", "methods"], 0, "## agent.run"),
                                  (["--set", "loops"], 2, "PATH=VALUE"), (["--set", "loops=x", "--check"], 78, "--set"),
-                                 (["--reference", "x"], 2, "settings or methods")):
+                                 (["--reference", "x"], 2, "one of settings methods ")):
             got, out, err = run_tdad(*args)
             self.assertEqual(got, code, args)
             self.assertIn(word, out + err)
