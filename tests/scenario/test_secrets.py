@@ -29,6 +29,9 @@ class Process(unittest.TestCase):
             child = json.loads(d.client.call("tools.call", name="whoami")["content"][0]["text"])
             self.assertEqual(child["env"]["DATABASE"], "canary-database-3", "what the operator gives a server, it gets")
             self.assertNotIn("canary", json.dumps({k: v for k, v in child["env"].items() if k != "DATABASE"}))
+            if os.geteuid() != 0:
+                self.assertRaises(PermissionError, proc, d.process.pid, "environ")
+                return
             environ = proc(d.process.pid, "environ")
             self.assertGreater(len(environ), 100, "its place is there")
             self.assertEqual(environ.strip(b"\0"), b"", "and nothing is in it")
