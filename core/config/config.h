@@ -160,8 +160,9 @@ int64_t config_server_idle_close(const struct config *c, const struct config_ser
 int64_t config_model_context(const struct config *c, tda_str provider, tda_str model); /* without an entry calls.max_context */
 const struct config_model *config_model_price(const struct config *c, tda_str provider, tda_str model); /* NULL: none */
 
-/* The path of something that outlives the daemon, into out: `given`, or FILE in $STATE_DIRECTORY (a unit's), /var/lib/tda (root) or the user's state folder;
- * folders that are not there are made (0700). "" for "none", and when there is no such folder to be had. */
+/* The path of something that outlives the daemon, into out: `given`, or FILE in $STATE_DIRECTORY (a unit's), /var/lib/tda (root) or
+ * the user's state folder; folders that are not there are made (0700). "" for "none", and when there is no such folder to be had.
+ */
 void state_path(const char *given, const char *file, char *out, size_t size);
 
 /* Every effective setting: as a table for people, or as JSON (array of {path, value, unit?, source, default, help, variable}).
