@@ -167,6 +167,26 @@ class HowLong(unittest.TestCase):
             self.assertEqual(d.client.call("host.stats")["contexts"], 0)
 
 
+class Nothing(unittest.TestCase):
+    def test_restarts_leave_no_process_and_no_descriptor(self):
+        def standing(d):
+            launcher = [p for p in d.descendants() if "tda-launcher" in pathlib.Path(f"/proc/{p}/comm").read_text()][0]
+            states = [pathlib.Path(f"/proc/{p}/stat").read_text().rsplit(")", 1)[1].split()[0] for p in d.descendants()]
+            return d.fds(), len(list(pathlib.Path(f"/proc/{launcher}/fd").iterdir())), len(states), states.count("Z")
+
+        with daemon({"s": command("double_fork"), "t": command()}, "mcp: {stop_grace: 200ms}\n") as d:
+            configure(d, "a", "s")
+            configure(d, "b", "t")
+            whoami(d, "a"), whoami(d, "b")
+            before = standing(d)
+            for i in range(15):
+                for user in "ab":
+                    d.client.call("mcp.restart", user=user)
+                    whoami(d, user)
+            until(lambda: children(d) == 2, what="the end of the former ones")
+            until(lambda: standing(d) == before, what=f"what there was before: {before}, not {standing(d)}")
+
+
 class Goodbye(unittest.TestCase):
     def test_servers_see_the_end_of_the_daemon_and_end_by_themselves(self):
         """A user's and a shared one: stdin is closed, and there is time to write what is left; nobody is killed."""
