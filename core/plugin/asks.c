@@ -126,6 +126,7 @@ static struct ask *find_id(struct conn *c, tda_str id) {
 
 tda_status ask_take(struct conn *c, const struct tda_conn_event *event) {
     if (!TDA_HAS(event, struct tda_conn_event, id) || !event->id.n || event->id.n > ASK_ID_MAX) return TDA_E_INVALID;
+    if (conn_is_shared(c)) return TDA_E_DENIED; /* whom? what it is about may be another's */
     if (memchr(event->id.p, 0, event->id.n) || find_id(c, event->id)) return TDA_E_INVALID;
     if (event->json.n > ASK_JSON_MAX || json_check(event->json, 0, NULL)) return TDA_E_INVALID;
     struct call *about = event->call ? handle_get(event->call, HANDLE_CALL) : NULL;

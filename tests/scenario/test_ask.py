@@ -43,7 +43,8 @@ class Connections(unittest.TestCase):
                         "-o", str(plugin)], check=True)
         self.d = Daemon(f"contexts: {{persistence: false}}\nplugins: {{load: [offline, {plugin}], strict_modes: false}}\n"
                         f"calls: {{tool_timeout: 1s, max_answer: 64KiB}}\n"
-                        f"mcp_servers:\n  it: {{url: \"{self.base}/mcp\", adapter: asker}}\n")
+                        f"mcp_servers:\n  it: {{url: \"{self.base}/mcp\", adapter: asker}}\n"
+                        f"  shared: {{url: \"{self.base}/mcp\", adapter: asker, share: true}}\n")
         self.c = self.d.client
         self.c.call("configure", user="u", provider="offline", model="offline-1", mcp_server={"name": "it"})
 
@@ -71,6 +72,20 @@ class Connections(unittest.TestCase):
         reply, events = follow(self.c, "u", task)
         self.assertEqual(reply["state"], "complete", reply)
         return reply["result"]["content"][0]["text"], events
+
+    # ---- a shared connection ----
+
+    def test_a_shared_connection_knows_nobody_and_asks_nobody(self):
+        self.assertEqual(self.tool("fields"), "offline;offline-1;it;it;{};")
+        for user, model in (("a", "offline-1"), ("b", "offline-2")):
+            self.c.call("configure", user=user, provider="offline", model=model, mcp_server={"name": "shared"})
+            got = self.c.call("tools.call", user=user, name="fields", arguments={})["content"][0]["text"]
+            self.assertEqual(got, "shared;shared;", "and nothing of who came first")
+        for name in ("ask", "ask_anyone"):
+            task = self.c.call("task.submit", user="a", method="tools.call", params={"name": name, "arguments": {"question": {"message": "?"}}})["task"]
+            reply, events = follow(self.c, "a", task)
+            self.assertEqual([e for e in events if e["type"] == "ask"], [])
+            self.assertEqual(reply["result"]["content"][0]["text"], "refused other;")
 
     # ---- flows ----
 

@@ -64,8 +64,16 @@ static void get(tda_conn conn, tda_handle owner, tda_json args) {
     }
 }
 
+/* What the connection knows of a context. */
+static void fields(struct conn_state *s, tda_conn conn) {
+    tda_str v;
+    for (uint32_t key = TDA_CTX_PROVIDER; key <= TDA_CTX_SERVER_CONFIGS; key++)
+        if (host->ctx_get(conn, key, &v) == TDA_OK) add(s, "", v);
+    finish(s, TDA_C_OK);
+}
+
 static tda_status start(void *self, tda_conn conn, tda_call call, const struct tda_adapter_request *r) {
-    static const char *const tools[] = {"ask", "ask_anyone", "get", "get_on_call", "work"};
+    static const char *const tools[] = {"ask", "ask_anyone", "get", "get_on_call", "work", "fields"};
     struct conn_state *s = state_of(conn);
     tda_json args;
     (void)self;
@@ -88,6 +96,8 @@ static tda_status start(void *self, tda_conn conn, tda_call call, const struct t
         get(conn, conn, args);
     else if (tda_str_eq(r->name, TDA_STR("get_on_call")))
         get(conn, call, args);
+    else if (tda_str_eq(r->name, TDA_STR("fields")))
+        fields(s, conn);
     else if (json->i64(json->get(args, "steps"), &s->left))
         host->timer(conn, 1, 200);
     if (s->n && s->call) finish(s, TDA_C_OK); /* it was refused */
