@@ -262,7 +262,8 @@ static struct attempt *attempt_new(struct oauth *oa, const struct oauth_request 
     a->credential = c;
     ref_take(&c->ref);
     if (r->challenge) a->challenge = *r->challenge;
-    if (!a->challenge.resource_metadata[0]) memcpy(a->challenge.resource_metadata, c->prm, sizeof c->prm);
+    a->prm_remembered = !a->challenge.resource_metadata[0] && c->prm[0];
+    if (a->prm_remembered) memcpy(a->challenge.resource_metadata, c->prm, sizeof c->prm);
     memcpy(c->prm, a->challenge.resource_metadata, sizeof c->prm);
     a->step_up = r->step_up;
     a->no_refresh = r->refused && r->refused == c->vault->serial && c->vault->source == TOKEN_BY_REFRESH;

@@ -160,8 +160,10 @@ static void on_prm(struct fetch *f, const struct error *e) {
     if (!e && f->status == 200) json_parse(buf_str(&f->body), 0, &doc, NULL);
     if (e) {
         attempt_fail(a, f->host, NULL, "the server's metadata: %.160s", e->text);
-    } else if (is_absent(f->status, doc) && !a->challenge.resource_metadata[0]) {
-        a->candidate++;
+    } else if (is_absent(f->status, doc) && (a->prm_remembered || !a->challenge.resource_metadata[0])) {
+        a->candidate += !a->prm_remembered;
+        a->prm_remembered = false; /* it has moved */
+        a->challenge.resource_metadata[0] = 0;
         next_prm(a);
     } else if (is_absent(f->status, doc) || f->status != 200) {
         attempt_fail(a, f->host, NULL, "the server's metadata: HTTP %d%s", f->status,

@@ -184,6 +184,7 @@ struct attempt {
     struct oauth_server server; /* name and url are its own */
     struct oauth_challenge challenge;
     bool step_up, no_refresh, registered_again;
+    bool prm_remembered; /* the place of the metadata is from an earlier challenge */
     struct reach reach;
 
     struct fetch fetch;

@@ -221,6 +221,10 @@ void plugins_free(struct plugins *ps) {
     free(ps);
 }
 
+void plugins_oauth_stats(const struct plugins *ps, struct oauth_stats *ret) {
+    oauth_stats(ps->oauth, ret);
+}
+
 void plugins_forget(struct plugins *ps, tda_str user) {
     oauth_forget(ps->oauth, user);
 }

@@ -25,6 +25,8 @@ void plugins_close_loop(struct plugins *ps, struct loop *l);
 void plugins_free(struct plugins *ps);
 /* [any] What this user was authorised for at MCP servers is gone. */
 void plugins_forget(struct plugins *ps, tda_str user);
+struct oauth_stats;
+void plugins_oauth_stats(const struct plugins *ps, struct oauth_stats *ret); /* [any] */
 
 /* Takes no more blocking calls and waits for those that run. False: some have not returned within grace_ns; from then on nothing
  * that they may touch can be freed, ps and the loops least of all. [main] after the last request */

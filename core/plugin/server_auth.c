@@ -204,9 +204,9 @@ static bool ask(void *arg, const char *url) {
     c->auth.url = str_dup(tda_str_of(url));
     c->auth.wrong = 0;
     return c->auth.url && conn_can_ask(c) &&
-           put_question(c,
-                        "this server wants your authorisation: visit the address, then answer with the address that the browser is "
-                        "sent to in the end, as content.redirect");
+           put_question(
+               c,
+               "it wants your authorisation: visit the address, and come back with the one that the browser is sent to in the end");
 }
 
 /* ---- an authorisation ---- */

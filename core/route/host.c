@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "loop/flow.h"
 #include "loop/workers.h"
+#include "oauth/oauth.h"
 #include "route/request.h"
 
 #ifndef TDA_VERSION
@@ -73,6 +74,18 @@ static void write_workers(const struct router_options *o, struct jw *w) {
     jw_put_u64(w, "finished", s.finished);
     jw_put_u64(w, "refused", s.refused);
     jw_put_i64(w, "oldest_ms", s.oldest_ns / NS_PER_MS);
+    jw_end_object(w);
+}
+
+static void write_authorizations(const struct router_options *o, struct jw *w) {
+    struct oauth_stats s;
+    plugins_oauth_stats(o->plugins, &s);
+    jw_open_object(w, "authorizations");
+    jw_put_u64(w, "users", s.users);
+    jw_put_u64(w, "servers", s.servers);
+    jw_put_u64(w, "running", s.running);
+    jw_put_u64(w, "granted", s.granted);
+    jw_put_u64(w, "failed", s.failed);
     jw_end_object(w);
 }
 
@@ -170,6 +183,7 @@ void host_stats(struct request *q) {
     write_latency(q);
     write_calls(o, &q->out);
     write_workers(o, &q->out);
+    write_authorizations(o, &q->out);
     write_loops(o, &q->out);
     if (o->write_stats) o->write_stats(o->write_arg, &q->out);
     request_reply(q, NULL);

@@ -44,7 +44,8 @@ static const struct result_doc stats[] = {
     {"latency", "object",
      "methods[], providers[] (attempts, the service's time), servers[] (tool calls): name, count, failed, mean_us, p50_us, p90_us, "
      "p99_us, max_us"},
-    {"requests, tasks, stored_replies, session_store, calls, workers, loops, front_door", "object", "counters of each part"},
+    {"requests, tasks, stored_replies, session_store, calls, workers, authorizations, loops, front_door", "object",
+     "counters of each part"},
     END};
 static const struct result_doc methods[] = {
     {"methods[]", "object",

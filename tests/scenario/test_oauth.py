@@ -171,6 +171,7 @@ class OAuth(unittest.TestCase):
         self.start()
         self.assertEqual(self.text(self.run_asked("u", times=5)).count("welcome"), 5)
         self.assertEqual([len(self.auth.of(p)) for p in ("/register", "/authorize", "/token")], [1, 1, 1])
+        self.assertEqual(self.d.stats()["authorizations"], {"users": 1, "servers": 1, "running": 0, "granted": 1, "failed": 0})
 
     def test_a_token_is_renewed_once_for_all(self):
         self.auth.expires_in = 2
@@ -197,6 +198,25 @@ class OAuth(unittest.TestCase):
         self.auth.refreshes.clear()
         self.assertIn("welcome", self.text(self.run_asked("u")))
         self.assertEqual(len(self.auth.of("/register")), 1)
+
+    def test_metadata_that_has_moved_is_found_where_it_usually_is(self):
+        self.auth.expires_in = 2
+        self.resource.challenge = f'Bearer resource_metadata="{self.resource.base}/elsewhere"'
+        was, there = self.resource.answer, [True]
+        usual = "/.well-known/oauth-protected-resource/mcp"
+
+        def answer(s):
+            if s.path == "/elsewhere" and there:
+                s.path = usual
+            return was(s)
+
+        self.resource.answer = answer
+        self.start()
+        self.text(self.run_asked("u"))
+        there.clear()
+        time.sleep(2)
+        self.assertIn("welcome", self.call("u"))
+        self.assertEqual([s.form["grant_type"] for s in self.auth.of("/token")], ["authorization_code", "refresh_token"])
 
     # ---- scopes ----
 
