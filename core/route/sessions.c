@@ -20,6 +20,8 @@ enum {
 struct session_request {
     struct store_job job;
     struct request *q;
+    enum sessions_lane lane; /* where `settled` goes on, once usage is stored */
+    tda_status (*settled)(struct store_job *j, struct store *s);
     tda_str id, title;
     bool own, as_lines; /* what get and export found; how turns are written */
     uint64_t after, limit, n, last, bytes;
@@ -68,6 +70,26 @@ static void submit(struct session_request *r, enum sessions_lane lane, tda_statu
     r->job.run = run;
     if (!sessions_submit(sessions_of(q), lane, &r->job, &e)) return;
     request_reply(q, &e);
+}
+
+/* A read of what no turn waited for: the writer is asked to store it first. Whether he could is no reason not to read. */
+static tda_status run_nothing(struct store_job *j, struct store *s) {
+    (void)j, (void)s;
+    return TDA_OK;
+}
+
+static void on_settled(struct store_job *j) {
+    struct session_request *r = CONTAINER_OF(j, struct session_request, job);
+    r->job.done = on_done;
+    submit(r, r->lane, r->settled);
+}
+
+static void submit_settled(struct session_request *r, enum sessions_lane lane,
+                           tda_status (*run)(struct store_job *j, struct store *s)) {
+    r->lane = lane;
+    r->settled = run;
+    r->job.done = on_settled;
+    submit(r, LANE_WRITE, run_nothing);
 }
 
 static tda_status whole_number(struct request *q, const char *name, int64_t low, int64_t high, int64_t otherwise, uint64_t *ret,
@@ -447,7 +469,7 @@ void usage_get(struct request *q) {
         return;
     }
     r->from_day = clock_wall_ms() / DAY_MS + 1 - (int64_t)days;
-    submit(r, LANE_READ, run_usage);
+    submit_settled(r, LANE_READ, run_usage);
 }
 
 /* ---- backup ---- */
@@ -473,7 +495,7 @@ void store_backup(struct request *q) {
         return;
     }
     jw_put_z(&q->out, "path", r->path);
-    submit(r, LANE_ASIDE, run_backup);
+    submit_settled(r, LANE_ASIDE, run_backup);
 }
 
 /* ---- user.delete ---- */

@@ -64,7 +64,7 @@ static struct entry *entry_new(struct ledger *l, const struct usage_row *row) {
     x->row.model = put(x, row->model);
     memcpy(x->key + x->key_n, &row->day, sizeof row->day);
     x->key_n += sizeof row->day;
-    x->job = (struct store_job){.run = run, .done = done};
+    x->job = (struct store_job){.can_wait = true, .run = run, .done = done};
     return x;
 }
 

@@ -1,9 +1,11 @@
-/* `lock` of a lane guards its queue; the store and done callbacks run without it. */
+/* `lock` of a lane guards its queue; the store and done callbacks run without it. Who waits on `wake` is woken after the lock is
+ * left, or he would only wait for that. */
 #include "session/sessions.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,6 +13,7 @@
 
 enum { GROUP_MAX = 256 };
 #define CALM_NS NS_PER_S
+#define COMPANY_NS (200LL * NS_PER_MS) /* so long a job that can wait does, for others to share its commit */
 
 struct lane {
     struct sessions *sessions;
@@ -19,6 +22,8 @@ struct lane {
     pthread_t thread;
     struct store_job *first, **last;
     uint64_t queued, reserved, max;
+    uint64_t can_wait; /* of those queued */
+    int64_t due_ns;    /* until when they do; set by the first in an empty queue */
     bool started, stopping;
 };
 
@@ -96,11 +101,38 @@ static void finish(struct sessions *ss, struct store_job *list, bool wrote) {
     }
 }
 
+/* Those that wait are to fill no queue, nor more than one group. */
+static bool may_rest(const struct lane *l) {
+    return l->queued == l->can_wait && l->queued < GROUP_MAX && 2 * (l->queued + l->reserved) < l->max;
+}
+
+static void rest(struct lane *l, int64_t ns) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t at = until.tv_nsec + ns;
+    until.tv_sec += at / NS_PER_S;
+    until.tv_nsec = at % NS_PER_S;
+    pthread_cond_timedwait(&l->wake, &l->lock, &until);
+}
+
+static void wait_for_jobs(struct lane *l) {
+    while (!l->stopping) {
+        int64_t left = l->first && may_rest(l) ? l->due_ns - clock_now_ns() : 0;
+        if (!l->first)
+            pthread_cond_wait(&l->wake, &l->lock);
+        else if (left > 0)
+            rest(l, left);
+        else
+            return;
+    }
+}
+
 static struct store_job *take(struct lane *l, size_t most) {
     struct store_job *list = l->first, **end = &list;
     for (size_t n = 0; *end && n < most; n++) {
-        end = &(*end)->next;
         l->queued--;
+        l->can_wait -= (*end)->can_wait;
+        end = &(*end)->next;
     }
     l->first = *end;
     if (!l->first) l->last = &l->first;
@@ -114,7 +146,7 @@ static void *lane_main(void *arg) {
     bool writes = l == &ss->lanes[LANE_WRITE];
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (!l->first && !l->stopping) pthread_cond_wait(&l->wake, &l->lock);
+        wait_for_jobs(l);
         if (!l->first) break;
         struct store_job *list = take(l, writes ? GROUP_MAX : 1);
         pthread_mutex_unlock(&l->lock);
@@ -136,20 +168,24 @@ static void *lane_main(void *arg) {
 tda_status sessions_new(struct store *store, uint64_t queue, struct sessions **ret) {
     static const char *const names[] = {"tda-store-write", "tda-store-read", "tda-store-aside"};
     struct sessions *ss = calloc(1, sizeof *ss);
+    pthread_condattr_t attr;
     if (!ss) {
         store->ops->close(store);
         return TDA_E_NOMEM;
     }
     ss->store = store;
     pthread_mutex_init(&ss->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     for (size_t i = 0; i < LANES; i++) {
         struct lane *l = &ss->lanes[i];
         *l = (struct lane){.sessions = ss, .last = &l->first, .max = i == LANE_ASIDE ? 1 : queue};
         pthread_mutex_init(&l->lock, NULL);
-        pthread_cond_init(&l->wake, NULL);
+        pthread_cond_init(&l->wake, &attr);
         l->started = pthread_create(&l->thread, NULL, lane_main, l) == 0;
         if (l->started) pthread_setname_np(l->thread, names[i]);
     }
+    pthread_condattr_destroy(&attr);
     if (ledger_new(&ss->ledger) == TDA_OK && ss->lanes[LANE_WRITE].started && ss->lanes[LANE_READ].started &&
         ss->lanes[LANE_ASIDE].started) {
         *ret = ss;
@@ -187,12 +223,20 @@ static tda_status busy(struct sessions *ss, struct error *e) {
     return TDA_E_BUSY;
 }
 
+/* Its thread sleeps when the queue is empty; it rests, and must not, when this was one too many. */
+static void leave(struct lane *l, bool pushed) {
+    bool wake = l->first && ((pushed && l->queued == 1) || !may_rest(l));
+    pthread_mutex_unlock(&l->lock);
+    if (wake) pthread_cond_signal(&l->wake);
+}
+
 static void push_locked(struct lane *l, struct store_job *j) {
+    if (!l->first) l->due_ns = clock_now_ns() + COMPANY_NS;
     j->next = NULL;
     *l->last = j;
     l->last = &j->next;
     l->queued++;
-    pthread_cond_signal(&l->wake);
+    l->can_wait += j->can_wait;
 }
 
 tda_status sessions_submit(struct sessions *ss, enum sessions_lane lane, struct store_job *j, struct error *e) {
@@ -200,7 +244,7 @@ tda_status sessions_submit(struct sessions *ss, enum sessions_lane lane, struct 
     pthread_mutex_lock(&l->lock);
     bool room = l->queued + l->reserved < l->max;
     if (room) push_locked(l, j);
-    pthread_mutex_unlock(&l->lock);
+    leave(l, room);
     return room ? TDA_OK : busy(ss, e);
 }
 
@@ -209,7 +253,7 @@ tda_status sessions_reserve(struct sessions *ss, struct error *e) {
     pthread_mutex_lock(&l->lock);
     bool room = l->queued + l->reserved < l->max;
     if (room) l->reserved++;
-    pthread_mutex_unlock(&l->lock);
+    leave(l, false);
     return room ? TDA_OK : busy(ss, e);
 }
 
@@ -225,7 +269,7 @@ void sessions_write_reserved(struct sessions *ss, struct store_job *j) {
     pthread_mutex_lock(&l->lock);
     l->reserved--;
     push_locked(l, j);
-    pthread_mutex_unlock(&l->lock);
+    leave(l, true);
 }
 
 void sessions_add_usage(struct sessions *ss, const struct usage_row *row) {

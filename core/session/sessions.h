@@ -15,6 +15,7 @@ struct sessions;
 
 struct store_job {
     struct store_job *next;
+    bool can_wait; /* a writer's for which nobody waits: goes with the next group, a moment later at the latest */
     /* [its thread] What it does with the store. A writer's may run again after its group was taken back: it keeps no sums. */
     tda_status (*run)(struct store_job *j, struct store *s);
     /* [its thread] Once, after the commit of what it wrote: status and error say what it came to. */
@@ -38,7 +39,8 @@ tda_status sessions_reserve(struct sessions *ss, struct error *e); /* BUSY; a pl
 void sessions_unreserve(struct sessions *ss);
 void sessions_write_reserved(struct sessions *ss, struct store_job *j);
 
-/* A turn that no session keeps: its usage, in the reserved place; nobody waits for it. */
+/* A turn that no session keeps: its usage, in the reserved place. Nobody waits for it, so many share one commit: it is in the store
+ * at the latest when a job is done that came to the writer after it, and when sessions_free returns. */
 void sessions_add_usage(struct sessions *ss, const struct usage_row *row);
 
 /* A job and a wait for it: for threads that may block (start, jobs). */

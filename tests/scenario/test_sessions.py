@@ -506,13 +506,27 @@ class Usage(unittest.TestCase):
                     self.assertEqual(sum(x[kind] for x in calls[0]), one[kind])
                     self.assertEqual(got["history"][0]["usage"][kind], one[kind])
                     self.assertEqual(got["usage"][kind], one[kind] + two[kind])
-                    until(lambda: c.call("usage.get", user="u")["total"]["calls"] == 4)
                     self.assertEqual(c.call("usage.get", user="u")["total"][kind], one[kind] + two[kind] + three[kind])
                 self.assertEqual(c.call("usage.get", user="other")["usage"], [])
                 total = c.call("usage.get", user="u", days=1)
             with place.daemon(yaml) as d:
                 self.assertEqual(d.client.call("usage.get", user="u", days=1), total, "as it was before the restart")
                 self.assertEqual(time.strftime("%Y-%m-%d", time.gmtime()), total["usage"][0]["day"])
+
+    def test_33_usage_is_seen_at_once_and_a_clean_end_keeps_it(self):
+        messages = [{"role": "user", "content": "no session"}]
+        with Upstream() as up, Place() as place:
+            with place.daemon(fake(up)) as d:
+                c = d.client
+                configure(c, "u")
+                for n in range(1, 4):
+                    c.call("chat.complete", user="u", messages=messages)
+                    self.assertEqual(c.call("usage.get", user="u")["total"]["calls"], n, "who asks sees what he was told of")
+                for _ in range(20):
+                    c.call("chat.complete", user="u", messages=messages)
+            self.assertEqual(place.sql("SELECT sum(calls) AS n FROM usage")[0]["n"], 23, "a clean end loses nothing")
+            with place.daemon(fake(up)) as d:
+                self.assertEqual(d.client.call("usage.get", user="u")["total"]["calls"], 23)
 
     def test_33_unknown_is_marked(self):
         with Place() as place, place.daemon() as d:

@@ -168,6 +168,57 @@ Test(sessions, usage_that_waits_is_added_up) {
     free(first);
 }
 
+static tda_status no_write(void *arg, struct store *s, struct error *e) {
+    (void)arg, (void)s, (void)e;
+    return TDA_OK;
+}
+
+Test(sessions, usage_waits_for_company_and_no_longer_than_the_next_job) {
+    struct sessions *ss = start(memory_store_new(&limits), 1000);
+    struct error e = {.retry_ms = -1};
+    struct usage_row row = {
+        .user = TDA_STR("u"), .provider = TDA_STR("P"), .model = TDA_STR("M"), .sums = {.turns = 1, .input = 3}};
+    struct sessions_stats st;
+    for (uint64_t i = 1; i <= 100; i++) {
+        uint64_t got[3] = {0};
+        row.day = (int64_t)i;
+        cr_assert(sessions_reserve(ss, &e) == TDA_OK);
+        sessions_add_usage(ss, &row);
+        if (i % 50) continue;
+        cr_assert(sessions_run(ss, LANE_WRITE, no_write, NULL, &e) == TDA_OK);
+        cr_assert(sessions_run(ss, LANE_READ, read_usage, got, &e) == TDA_OK);
+        cr_assert_eq(got[2], i);
+    }
+    sessions_stats(ss, &st);
+    cr_assert(st.groups < 50, "%llu", (unsigned long long)st.groups);
+    sessions_free(ss);
+}
+
+static _Atomic uint64_t rows_stored;
+static tda_status count_usage(struct store *s, const struct usage_row *row, struct error *e) {
+    rows_stored++;
+    return real->add_usage(s, row, e);
+}
+
+/* A queue that what waits would fill is not kept waiting; what still waits at the end is stored. */
+Test(sessions, usage_that_waits_refuses_nobody_and_outlives_the_end) {
+    struct store *store = memory_store_new(&limits);
+    struct error e = {.retry_ms = -1};
+    struct usage_row row = {.user = TDA_STR("u"), .provider = TDA_STR("P"), .model = TDA_STR("M"), .sums = {.turns = 1}};
+    real = store->ops;
+    flaky_ops = *real;
+    flaky_ops.add_usage = count_usage;
+    store->ops = &flaky_ops;
+    struct sessions *ss = start(store, 8);
+    for (int i = 0; i < 100; i++) {
+        row.day = i;
+        while (sessions_reserve(ss, &e)) usleep(100);
+        sessions_add_usage(ss, &row);
+    }
+    sessions_free(ss);
+    cr_assert_eq(rows_stored, 100);
+}
+
 Test(sessions, one_turn_at_a_time) {
     struct sessions *ss = start(memory_store_new(&limits), 10);
     struct session_entry a, b, c;
