@@ -6,6 +6,12 @@
 
 /* ---- the address ---- */
 
+static tda_status copy_url(struct address *a, tda_str url) {
+    if (url.n >= ADDRESS_MAX || memchr(url.p, 0, url.n)) return TDA_E_INVALID;
+    memcpy(a->url, url.p, url.n);
+    return TDA_OK;
+}
+
 /* The member that the note's `address` line names, decoded. */
 static tda_status from_context(const struct note *n, const struct snapshot *s, struct address *ret) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
@@ -16,9 +22,7 @@ static tda_status from_context(const struct note *n, const struct snapshot *s, s
     if (!url.n) return TDA_E_NOT_FOUND;
     snprintf(ret->name, sizeof ret->name, "%s.%s", n->address_field->name, n->address_member);
     ret->users = true;
-    if (url.n >= ADDRESS_MAX || memchr(url.p, 0, url.n)) return TDA_E_INVALID;
-    memcpy(ret->url, url.p, url.n);
-    return TDA_OK;
+    return copy_url(ret, url) ? TDA_E_INVALID : url_origin(url, ret->origin, sizeof ret->origin);
 }
 
 static tda_status from_settings(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s,
@@ -28,7 +32,7 @@ static tda_status from_settings(const struct plugins *ps, const struct provider_
     ret->users = r->user && snapshot_setting(s, "base_url").p;
     tda_str url = plugins_setting(ps, p, s, "base_url");
     if (!url.p) return TDA_E_NOT_FOUND;
-    return snprintf(ret->url, sizeof ret->url, "%.*s", STR_FMT(url)) < ADDRESS_MAX ? TDA_OK : TDA_E_INVALID;
+    return copy_url(ret, url) ? TDA_E_INVALID : entry_origin(p, url, ret->origin);
 }
 
 tda_status plugins_address(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s,
@@ -36,8 +40,7 @@ tda_status plugins_address(const struct plugins *ps, const struct provider_entry
     *ret = (struct address){.name = "base_url"};
     if (!p->plugin) return TDA_E_NOT_FOUND;
     tda_status status = from_context(&p->plugin->loaded.note, s, ret);
-    if (status == TDA_E_NOT_FOUND) status = from_settings(ps, p, s, ret);
-    return status ? status : url_origin(tda_str_of(ret->url), ret->origin, sizeof ret->origin);
+    return status == TDA_E_NOT_FOUND ? from_settings(ps, p, s, ret) : status;
 }
 
 char *address_complete(const char *value, const char *usual) {
@@ -61,32 +64,12 @@ char *address_complete(const char *value, const char *usual) {
 
 /* ---- hosts ---- */
 
-static bool is_host(const char *host, const char *origin, bool patterns) {
-    char pattern[ORIGIN_SIZE];
-    if (url_pattern(tda_str_of(host), pattern, sizeof pattern)) return false;
-    return (patterns || !strchr(pattern, '*')) && url_matches(pattern, origin);
-}
-
-static bool is_note_host(const struct note *n, const char *origin, bool patterns) {
-    for (size_t i = 0; i < n->n_hosts; i++)
-        if (is_host(n->hosts[i], origin, patterns)) return true;
-    return false;
-}
-
 static char **operators_hosts(const struct provider_entry *p) {
     return p->config ? p->config->hosts : NULL;
 }
 
-static bool has_host(const struct provider_entry *p, const char *origin, bool patterns) {
-    char **hosts = operators_hosts(p);
-    if (!hosts) return is_note_host(&p->plugin->loaded.note, origin, patterns);
-    for (; *hosts; hosts++)
-        if (is_host(*hosts, origin, patterns)) return true;
-    return false;
-}
-
 bool plugins_is_own_host(const struct provider_entry *p, const char *origin) {
-    return p->plugin && has_host(p, origin, true);
+    return p->plugin && entry_has_host(p, origin, true);
 }
 
 /* The operator's base_url. The note's default is one of the note's hosts: an operator who gives others has not allowed it. */
@@ -95,7 +78,7 @@ static bool is_operators(const struct plugins *ps, const struct provider_entry *
     const struct setting_rule *r = find_rule(p->plugin, "base_url");
     const char *url = r ? operator_setting(ps, p, s, "base_url") : NULL;
     if (!url && r && !operators_hosts(p)) url = r->fallback;
-    return url && url_origin(tda_str_of(url), other, sizeof other) == TDA_OK && strcmp(other, origin) == 0;
+    return url && entry_origin(p, tda_str_of(url), other) == TDA_OK && strcmp(other, origin) == 0;
 }
 
 /* A name that a pattern fits may still be the user's choice: his address is looked at before patterns are. */
@@ -104,12 +87,12 @@ tda_status plugins_check_target(const struct plugins *ps, const struct provider_
     struct address a;
     *ret_user = false;
     if (!p->plugin) return TDA_E_DENIED;
-    if (has_host(p, origin, false) || is_operators(ps, p, s, origin)) return TDA_OK;
+    if (entry_has_host(p, origin, false) || is_operators(ps, p, s, origin)) return TDA_OK;
     if (plugins_address(ps, p, s, &a) == TDA_OK && a.users && strcmp(a.origin, origin) == 0) {
         *ret_user = true;
         return TDA_OK;
     }
-    return has_host(p, origin, true) ? TDA_OK : TDA_E_DENIED;
+    return entry_has_host(p, origin, true) ? TDA_OK : TDA_E_DENIED;
 }
 
 /* ---- what secrets are bound to ---- */
@@ -135,9 +118,16 @@ tda_status plugins_origin(const struct plugins *ps, const struct provider_entry 
     return TDA_OK;
 }
 
+static bool is_note_host(const struct note *n, const char *origin) {
+    char pattern[ORIGIN_SIZE];
+    for (size_t i = 0; i < n->n_hosts; i++)
+        if (!url_pattern(tda_str_of(n->hosts[i]), pattern, sizeof pattern) && url_matches(pattern, origin)) return true;
+    return false;
+}
+
 bool plugins_at_home(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s) {
     struct address a;
     if (!p->plugin || !p->plugin->loaded.note.n_hosts) return true;
     tda_status status = plugins_address(ps, p, s, &a);
-    return status == TDA_E_NOT_FOUND || (!status && is_note_host(&p->plugin->loaded.note, a.origin, true));
+    return status == TDA_E_NOT_FOUND || (!status && is_note_host(&p->plugin->loaded.note, a.origin));
 }

@@ -80,6 +80,18 @@ const char *operator_setting(const struct plugins *ps, const struct provider_ent
  * copy, or NULL when memory is out. */
 char *address_complete(const char *value, const char *usual);
 const struct setting_rule *find_rule(const struct plugin *p, const char *name);
+/* All that may be the operator's or the note's base_url, whoever asks: from --set or the entry, the environment, the note. */
+enum { ADDRESS_SOURCES = 3 };
+size_t operator_addresses(const struct provider_entry *p, const char *ret_urls[ADDRESS_SOURCES]);
+
+/* ---- what is worked out once for an entry with a plugin (entry.c); immutable from then on ---- */
+
+tda_status entry_make(struct provider_entry *p);
+void entry_fini(struct provider_entry *p);
+/* Is it one of the operator's hosts, or in their place of the note's? `patterns`: or of a name with a star. */
+bool entry_has_host(const struct provider_entry *p, const char *origin, bool patterns);
+/* As url_origin; at once for what operator_addresses gave. */
+tda_status entry_origin(const struct provider_entry *p, tda_str url, char out[ORIGIN_SIZE]);
 
 /* ---- handles (handles.c): generation in the upper half, loop and slot in the lower ---- */
 

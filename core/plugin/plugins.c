@@ -77,6 +77,7 @@ tda_status registry_new(const struct registry *before, struct plugin *more, stru
 
 void registry_free(struct registry *r) {
     if (!r) return;
+    for (size_t i = 0; i < r->n_entries; i++) entry_fini(&r->entries[i]);
     free(r->list);
     free(r->entries);
     free(r);
@@ -159,7 +160,7 @@ tda_status registry_make_entries(struct registry *r, const struct config *c, str
     for (size_t i = 0; i < c->n_providers; i++) {
         const struct config_provider *cp = &c->providers[i];
         struct plugin *p = registry_find(r, cp->plugin);
-        r->entries[r->n_entries++] = (struct provider_entry){cp->name, p, cp};
+        r->entries[r->n_entries++] = (struct provider_entry){.name = cp->name, .plugin = p, .config = cp};
         if (!p && !is_listed(r, cp->plugin))
             buf_addf(report, "%s: providers.%s: the plugin \"%s\" is not in plugins.load\n", cp->where, cp->name, cp->plugin);
         else if (p && !p->loaded.provider)
@@ -171,9 +172,11 @@ tda_status registry_make_entries(struct registry *r, const struct config *c, str
         struct plugin *p = r->list[i];
         if (!is_loaded(p) || registry_find(r, p->loaded.note.id) != p) continue; /* the newest generation only */
         if (p->loaded.provider && !config_provider_find(c, tda_str_of(p->loaded.note.id)))
-            r->entries[r->n_entries++] = (struct provider_entry){p->loaded.note.id, p, NULL};
+            r->entries[r->n_entries++] = (struct provider_entry){.name = p->loaded.note.id, .plugin = p};
     }
-    return TDA_OK;
+    tda_status s = TDA_OK;
+    for (size_t i = 0; i < r->n_entries && !s; i++) s = r->entries[i].plugin ? entry_make(&r->entries[i]) : TDA_OK;
+    return s;
 }
 
 static tda_status load_all(struct plugins *ps, struct buf *report) {

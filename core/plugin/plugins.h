@@ -55,6 +55,7 @@ struct provider_entry {
     const char *name;                     /* as the operator writes it, or the plugin's id */
     struct plugin *plugin;                /* NULL: configured, but its plugin is not loaded */
     const struct config_provider *config; /* NULL: no entry */
+    struct entry_addresses *addresses;    /* entry.c; NULL without a plugin */
 };
 /* [any] E_NOT_FOUND "unknown_provider" (lists the known ones), E_UNSUPPORTED "plugin_not_loaded". Case does not matter. */
 tda_status plugins_provider(const struct plugins *ps, tda_str name, const struct provider_entry **ret, struct error *e);

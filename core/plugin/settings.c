@@ -56,13 +56,29 @@ static bool may_use_hosts_own(const struct plugins *ps, const struct snapshot *s
     return snapshot_user(s)[0] == 0 || config_now(ps->config)->user_env_keys;
 }
 
-const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
+static const struct config_kv *entry_setting(const struct provider_entry *p, const char *name) {
     const struct config_kv *kv = NULL;
     for (size_t i = 0; p->config && i < p->config->n_settings; i++)
         if (strcmp(p->config->settings[i].key, name) == 0) kv = &p->config->settings[i];
+    return kv;
+}
+
+const char *operator_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {
+    const struct config_kv *kv = entry_setting(p, name);
     if (kv && strcmp(kv->where, "--set") == 0) return kv->val;
     const char *from_env = may_use_hosts_own(ps, s) ? environment_setting(p, name) : NULL;
     return from_env ? from_env : kv ? kv->val : NULL;
+}
+
+size_t operator_addresses(const struct provider_entry *p, const char *ret_urls[ADDRESS_SOURCES]) {
+    const struct setting_rule *r = find_rule(p->plugin, "base_url");
+    const struct config_kv *kv = entry_setting(p, "base_url");
+    const char *from_env = environment_setting(p, "base_url");
+    size_t n = 0;
+    if (kv) ret_urls[n++] = kv->val;
+    if (from_env) ret_urls[n++] = from_env;
+    if (r && r->fallback) ret_urls[n++] = r->fallback;
+    return n;
 }
 
 tda_str plugins_setting(const struct plugins *ps, const struct provider_entry *p, const struct snapshot *s, const char *name) {

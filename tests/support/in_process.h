@@ -67,7 +67,8 @@ static inline void in_process_start(struct in_process *h, const struct tda_provi
     h->plugin.generation = 1;
     snprintf(h->plugin.label, sizeof h->plugin.label, "plugin fake");
     h->list[0] = &h->plugin;
-    h->entry = (struct provider_entry){"fake", &h->plugin, NULL};
+    h->entry = (struct provider_entry){.name = "fake", .plugin = &h->plugin};
+    must(entry_make(&h->entry), "the provider's entry");
     h->registry = (struct registry){.list = h->list, .n = 1, .entries = &h->entry, .n_entries = 1};
     h->plugins.config = &h->config;
     atomic_store(&h->plugins.now, &h->registry);
@@ -106,6 +107,7 @@ static inline void in_process_stop(struct in_process *h) {
     for (unsigned i = 0; i < h->n_loops; i++) loop_stop(h->loops[i]);
     for (unsigned i = 0; i < h->n_loops; i++) loop_free(h->loops[i]);
     workers_free(h->plugins.workers);
+    entry_fini(&h->entry);
 }
 
 #endif
