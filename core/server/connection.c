@@ -4,7 +4,9 @@
  * reading chain alone touches `in` and `sp`. What both and the repliers touch stands under `lock`; it is never held while a request
  * is handed up, for that may answer at once.
  *
- * Replies are joined in one buffer while another is being written, so a burst costs one system call.
+ * Who replies writes, as far as the socket takes it at once, which is nearly always; the writing chain runs only for the rest,
+ * since each of its steps wakes another thread. Replies are joined in one buffer while the writing chain runs, and while the
+ * reading chain hands up what arrived together, so a burst costs one system call.
  *
  * References: the reading chain (ends with the connection), a write that is under way, each request without its reply. */
 #include "server/server_impl.h"
@@ -26,6 +28,7 @@ struct connection {
     struct peer peer;
     nng_stream *stream;
     nng_aio *recv_aio, *send_aio;
+    nng_aio *now_aio; /* without callback; under the lock */
     _Atomic uint32_t refs;
 
     /* the reading chain's */
@@ -38,6 +41,7 @@ struct connection {
     struct buf pending, writing; /* replies */
     size_t written;
     bool send_busy;
+    bool handing; /* the reading chain hands up, and writes what is answered meanwhile */
     bool paused;  /* the reading chain rests until there is room */
     bool closing; /* nothing is read any more; closes when all replies are written */
     bool dead;
@@ -66,6 +70,7 @@ static void unref(struct connection *c) {
     nng_stream_free(c->stream);
     nng_aio_reap(c->recv_aio); /* this may be a callback of theirs */
     nng_aio_reap(c->send_aio);
+    nng_aio_reap(c->now_aio);
     buf_fini(&c->in);
     buf_fini(&c->pending);
     buf_fini(&c->writing);
@@ -99,33 +104,54 @@ static void reading_ends(struct connection *c) {
 
 /* ---- writing ---- */
 
-/* Under the lock. */
-static void start_write(struct connection *c) {
-    if (c->written == c->writing.n) {
-        struct buf free_one = c->writing;
-        if (!c->pending.n) return;
-        c->writing = c->pending;
-        c->pending = free_one;
-        c->pending.max = c->writing.max;
-        if (c->pending.cap > KEEP_BUFFER) buf_fini(&c->pending);
-        buf_clear(&c->pending);
-        c->written = 0;
-    }
+/* The next replies, if those before are written. False: there is nothing to write. */
+static bool take_pending(struct connection *c) {
+    if (c->written < c->writing.n) return true;
+    if (!c->pending.n) return false;
+    struct buf free_one = c->writing;
+    c->writing = c->pending;
+    c->pending = free_one;
+    c->pending.max = c->writing.max;
+    if (c->pending.cap > KEEP_BUFFER) buf_fini(&c->pending);
+    buf_clear(&c->pending);
+    c->written = 0;
+    return true;
+}
+
+static void set_iov(struct connection *c, nng_aio *aio) {
     nng_iov iov = {c->writing.p + c->written, c->writing.n - c->written};
-    nng_aio_set_iov(c->send_aio, 1, &iov);
+    nng_aio_set_iov(aio, 1, &iov);
+}
+
+/* nng tries at once, and lets what the socket does not take wait: that is taken back, whole. False: it takes no more now. */
+static bool write_at_once(struct connection *c) {
+    set_iov(c, c->now_aio);
+    nng_stream_send(c->stream, c->now_aio);
+    nng_aio_cancel(c->now_aio);
+    nng_aio_wait(c->now_aio);
+    int rc = nng_aio_result(c->now_aio);
+    if (rc && rc != NNG_ECANCELED) kill_connection(c);
+    if (!rc) c->written += nng_aio_count(c->now_aio);
+    return !rc;
+}
+
+static void start_write(struct connection *c) {
+    set_iov(c, c->send_aio);
     nng_aio_set_timeout(c->send_aio, WRITE_STALL_MS);
     c->send_busy = true;
     ref(c);
     nng_stream_send(c->stream, c->send_aio);
 }
 
+/* Under the lock. */
 static void write_on(struct connection *c) {
-    bool all_written = c->written == c->writing.n && !c->pending.n;
-    if (c->dead || c->send_busy) return;
-    if (!all_written)
-        start_write(c);
-    else if (c->closing && !c->in_flight && !c->discard)
-        kill_connection(c);
+    if (c->send_busy || c->handing) return;
+    while (!c->dead && take_pending(c)) {
+        if (write_at_once(c)) continue;
+        if (!c->dead) start_write(c);
+        return;
+    }
+    if (!c->dead && c->closing && !c->in_flight && !c->discard) kill_connection(c);
 }
 
 static bool has_room(const struct connection *c) {
@@ -236,8 +262,16 @@ static enum go may_go_on(struct connection *c) {
         go = GO_END;
     else if (!c->discard && (c->closing || !has_room(c)))
         go = GO_REST;
+    c->handing = go == GO_READ && !c->discard;
     pthread_mutex_unlock(&c->lock);
     return go;
+}
+
+static void hand_no_more(struct connection *c) {
+    pthread_mutex_lock(&c->lock);
+    c->handing = false;
+    write_on(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* The reading chain's last touch of the connection before it is woken, which may be at once and on another thread. False: there is
@@ -270,10 +304,14 @@ static enum go take_frames(struct connection *c) {
         c->deadline_ns = 0;
         if (item.kind == SP_BAD) atomic_fetch_add_explicit(&c->server->malformed, 1, memory_order_relaxed);
         if (item.kind == SP_OVERSIZE) begin_discard(c, &item, c->in.n - at);
-        if (item.kind == SP_BAD || (item.kind != SP_GREETING && !hand_up(c, &item))) return GO_END;
+        if (item.kind == SP_BAD || (item.kind != SP_GREETING && !hand_up(c, &item))) {
+            go = GO_END;
+            break;
+        }
         at += item.used;
         if (item.kind == SP_OVERSIZE) break;
     }
+    hand_no_more(c);
     buf_drop_front(&c->in, at);
     return go;
 }
@@ -361,7 +399,8 @@ static struct connection *make_connection(struct server *s, struct listener *l, 
         free(c);
         return NULL;
     }
-    if (nng_aio_alloc(&c->send_aio, send_done, c)) {
+    if (nng_aio_alloc(&c->send_aio, send_done, c) || nng_aio_alloc(&c->now_aio, NULL, NULL)) {
+        nng_aio_free(c->send_aio); /* NULL is fine */
         nng_aio_free(c->recv_aio);
         free(c);
         return NULL;

@@ -212,6 +212,31 @@ class Attack(unittest.TestCase):
             self.assertEqual(d.client.call("host.ping"), {"pong": True})
             s.close()
 
+    def test_what_the_socket_does_not_take_at_once_is_written_later(self):
+        """More than a socket holds, asked for before any of it is read: all of it comes, whole and in order."""
+        n = 400
+        with Daemon("limits: {requests_per_connection: 4, bytes_per_connection: 1MiB}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            for url in d.listeners():
+                replies, numbers, done = [], [], d.stats()["front_door"]["replies"]
+                with connect(url, timeout=60) as s:
+                    s.sendall(HANDSHAKE_REQ)
+                    asks = [frame(url, struct.pack(">I", 0x80000000 + i) + b'{"jsonrpc":"2.0","id":%d,"method":"host.methods"}' % i) for i in range(n)]
+                    writer = threading.Thread(target=lambda: [s.sendall(a) for a in asks])
+                    writer.start()
+                    until(lambda: d.stats()["front_door"]["replies"] > done + 4, what="replies that wait for their reader")
+                    read = s.makefile("rb")
+                    self.assertEqual(read.read(8), HANDSHAKE_REP)
+                    for _ in range(n):
+                        head = read.read(9 if url.startswith("ipc") else 8)
+                        body = read.read(struct.unpack(">Q", head[-8:])[0])
+                        numbers.append(struct.unpack(">I", body[:4])[0] - 0x80000000)
+                        replies.append(json.loads(body[4:]))
+                    writer.join()
+                self.assertEqual(numbers, list(range(n)))
+                self.assertEqual([r["id"] for r in replies], list(range(n)))
+                self.assertEqual({len(r["result"]["methods"]) for r in replies}, {len(replies[0]["result"]["methods"])})
+                self.assertGreater(sum(len(json.dumps(r)) for r in replies), 4 << 20, "no socket holds so much")
+
     def test_requests_in_flight_are_bounded_per_user(self):
         with Daemon("contexts: {persistence: false}\nlimits: {requests_per_user: 4}\nmcp_servers:\n"
                     f"  s: {{command: [python3, {os.path.dirname(os.path.abspath(__file__))}/harness/mcp_server.py]}}\n") as d:
