@@ -176,10 +176,13 @@ static void write_part(const struct answer_part *p, tda_str tag, struct jw *w, s
     jw_end_object(w);
 }
 
+enum { AROUND = 512 }; /* bytes of what is said about an answer */
+
 void answer_write(const struct answer *a, tda_str tag, struct jw *w) {
     struct buf text;
     buf_init(&text, a->max_bytes * 3); /* each bad byte may become the three of U+FFFD */
     answer_text(a, &text);
+    buf_reserve(w->out, 2 * text.n + AROUND); /* it comes twice; growing step by step copies */
     jw_put_str(w, "text", buf_str(&text));
     jw_open_array(w, "parts");
     for (size_t i = 0; i < a->n_parts; i++) write_part(&a->parts[i], tag, w, &text);

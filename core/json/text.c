@@ -34,6 +34,10 @@ static bool kept(const char *p, size_t n) {
 tda_status text_sanitise(tda_str s, struct buf *out) {
     size_t i = 0, run = 0;
     while (i < s.n) {
+        if (s.p[i] >= 0x20 && s.p[i] < 0x7F) { /* by far the most */
+            i++;
+            continue;
+        }
         size_t n = utf8_sequence(s.p + i, s.n - i);
         if (n && kept(s.p + i, n)) {
             i += n;

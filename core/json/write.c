@@ -61,14 +61,23 @@ static void escape(struct buf *out, unsigned char c) {
     }
 }
 
+static bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
 /* Runs of plain bytes are copied at once; a run ends at what must be escaped or mended. */
 static void put_string(struct buf *out, tda_str s) {
     size_t run = 0, i = 0;
+    buf_reserve(out, s.n + 2);
     buf_add_char(out, '"');
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t n = c < 0x80 ? 1 : utf8_sequence(s.p + i, s.n - i);
-        if (n && c >= 0x20 && c != '"' && c != '\\') {
+        if (is_plain(c)) {
+            i++;
+            continue;
+        }
+        size_t n = utf8_sequence(s.p + i, s.n - i);
+        if (n > 1) {
             i += n;
             continue;
         }
@@ -107,14 +116,23 @@ void jw_raw(struct jw *w, tda_str s) {
         buf_add_z(w->out, "null");
 }
 
+/* From the last digit to the first: printf is ten times as much work, and replies are full of numbers. */
+static void put_number(struct buf *out, uint64_t v, bool negative) {
+    char text[24], *end = text + sizeof text, *p = end;
+    do *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    if (negative) *--p = '-';
+    buf_add(out, p, (size_t)(end - p));
+}
+
 void jw_i64(struct jw *w, int64_t v) {
     before_value(w);
-    buf_addf(w->out, "%lld", (long long)v);
+    put_number(w->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
 }
 
 void jw_u64(struct jw *w, uint64_t v) {
     before_value(w);
-    buf_addf(w->out, "%llu", (unsigned long long)v);
+    put_number(w->out, v, false);
 }
 
 void jw_f64(struct jw *w, double v) {

@@ -5,14 +5,15 @@
 #include "base/hash_table.h"
 #include "base/log.h"
 
+enum { KEY_MAX = 1024 }; /* a longer one is kept by itself */
+
 struct entry {
     UT_hash_handle hh;
     struct ledger *ledger;
     struct store_job job;
     struct usage_row row;
-    bool taken; /* the writer has it: out of the table, its sums stand */
-    size_t key_n;
-    char key[]; /* user, provider, model, each with its NUL, and the day */
+    bool taken;  /* the writer has it: out of the table, its sums stand */
+    char text[]; /* the key, then the row's strings */
 };
 
 struct ledger {
@@ -47,42 +48,54 @@ static void done(struct store_job *j) {
     free(CONTAINER_OF(j, struct entry, job));
 }
 
-static tda_str put(struct entry *x, tda_str s) {
-    tda_str kept = {x->key + x->key_n, s.n};
-    if (s.n) memcpy(x->key + x->key_n, s.p, s.n);
-    x->key_n += s.n + 1; /* zeroed before */
+/* User, provider, model, each with its NUL, and the day. 0: there is no room. */
+static size_t write_key(const struct usage_row *row, char key[KEY_MAX]) {
+    const tda_str parts[] = {row->user, row->provider, row->model};
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (parts[i].n >= KEY_MAX - sizeof row->day - n) return 0;
+        if (parts[i].n) memcpy(key + n, parts[i].p, parts[i].n);
+        n += parts[i].n;
+        key[n++] = 0;
+    }
+    memcpy(key + n, &row->day, sizeof row->day);
+    return n + sizeof row->day;
+}
+
+static tda_str put(char **to, tda_str s) {
+    tda_str kept = {*to, s.n};
+    if (s.n) memcpy(*to, s.p, s.n);
+    *to += s.n;
     return kept;
 }
 
-static struct entry *entry_new(struct ledger *l, const struct usage_row *row) {
-    struct entry *x = calloc(1, sizeof *x + row->user.n + row->provider.n + row->model.n + 3 + sizeof row->day);
+static struct entry *entry_new(struct ledger *l, const struct usage_row *row, const char *key, size_t key_n) {
+    struct entry *x = calloc(1, sizeof *x + key_n + row->user.n + row->provider.n + row->model.n);
     if (!x) return NULL;
+    char *to = x->text + key_n;
+    memcpy(x->text, key, key_n);
     x->ledger = l;
     x->row = *row;
-    x->row.user = put(x, row->user);
-    x->row.provider = put(x, row->provider);
-    x->row.model = put(x, row->model);
-    memcpy(x->key + x->key_n, &row->day, sizeof row->day);
-    x->key_n += sizeof row->day;
+    x->row.user = put(&to, row->user);
+    x->row.provider = put(&to, row->provider);
+    x->row.model = put(&to, row->model);
     x->job = (struct store_job){.can_wait = true, .run = run, .done = done};
     return x;
 }
 
 struct store_job *ledger_add(struct ledger *l, const struct usage_row *row) {
-    struct entry *x = entry_new(l, row), *there = NULL;
-    if (!x) {
-        log_error("out of memory: the usage of a call is lost");
-        return NULL;
-    }
+    struct entry *there = NULL, *x = NULL;
+    char key[KEY_MAX];
+    size_t n = write_key(row, key);
     pthread_mutex_lock(&l->lock);
-    HASH_FIND(hh, l->waiting, x->key, x->key_n, there);
-    if (there)
+    if (n) HASH_FIND(hh, l->waiting, key, n, there);
+    if (there) {
         usage_sums_add(&there->row.sums, &row->sums);
-    else
-        HASH_ADD(hh, l->waiting, key, x->key_n, x);
-    if (!there && !x->hh.tbl) x->taken = true; /* no room in the table: it goes by itself */
+    } else if ((x = entry_new(l, row, key, n))) {
+        if (n) HASH_ADD(hh, l->waiting, text, n, x);
+        x->taken = !x->hh.tbl; /* no room in the table: it goes by itself */
+    }
     pthread_mutex_unlock(&l->lock);
-    if (!there) return &x->job;
-    free(x);
-    return NULL;
+    if (!there && !x) log_error("out of memory: the usage of a call is lost");
+    return x ? &x->job : NULL;
 }

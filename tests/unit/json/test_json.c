@@ -99,6 +99,8 @@ Test(json, what_is_written_reads_back) {
     jw_begin_object(&w);
     jw_put_str(&w, "text", (tda_str){"a\0\x1f\"\\/\xc3\xa9\xff", 9});
     jw_put_u64(&w, "big", UINT64_MAX);
+    jw_put_i64(&w, "small", INT64_MIN);
+    jw_put_i64(&w, "none", 0);
     jw_open_array(&w, "numbers");
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) jw_f64(&w, numbers[i]);
     jw_f64(&w, 1.0 / 0.0);
@@ -115,6 +117,7 @@ Test(json, what_is_written_reads_back) {
         cr_assert(json_f64(json_get(root, path), &f) && f == numbers[i], "%zu", i);
     }
     cr_assert(json_type(json_get(root, "numbers.5")) == TDA_JSON_NULL);
+    cr_assert(memmem(out.p, out.n, "\"big\":18446744073709551615,\"small\":-9223372036854775808,\"none\":0,", 65));
     json_free(doc);
     buf_fini(&out);
 }
