@@ -33,6 +33,7 @@ constexpr struct json absent = {nullptr, 0};
 
 } // namespace
 
+// In one block with its texts; nodes grow beside it.
 struct json_doc {
     node *nodes;
     uint32_t n, cap;
@@ -55,15 +56,23 @@ void skip_space(walker &w) {
     while (*w.at == ' ' || *w.at == '\n' || *w.at == '\t' || *w.at == '\r') w.at++;
 }
 
-// From an opening quote to behind the closing one; the text is known to be good.
-void skip_string(walker &w) {
+// From an opening quote to behind the closing one; the text is known to be good. Without a backslash among as many bytes as the
+// string has, there is none at all.
+void skip_string(walker &w, size_t unescaped) {
     w.at++;
-    while (*w.at != '"') w.at += *w.at == '\\' ? 2 : 1;
+    if (memchr(w.at, '\\', unescaped))
+        while (*w.at != '"') w.at += *w.at == '\\' ? 2 : 1;
+    else
+        w.at += unescaped;
     w.at++;
 }
 
+bool ends_scalar(char c) {
+    return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\n' || c == '\t' || c == '\r' || !c;
+}
+
 void skip_scalar(walker &w) {
-    while (*w.at && !strchr(",]} \n\t\r", *w.at)) w.at++;
+    while (!ends_scalar(*w.at)) w.at++;
 }
 
 const char *keep_string(walker &w, std::string_view s) {
@@ -142,7 +151,7 @@ void walk_object(walker &w, uint32_t self, element e) {
         skip_space(w);
         if (*w.at == ',') w.at++;
         skip_space(w);
-        skip_string(w);
+        skip_string(w, field.key.size());
         skip_space(w);
         w.at++; // ':'
         const char *key = keep_string(w, field.key);
@@ -197,7 +206,7 @@ uint32_t walk(walker &w, element e) {
         std::string_view s = e.get_string().value_unsafe();
         w.doc->nodes[self].str = keep_string(w, s);
         w.doc->nodes[self].str_n = static_cast<uint32_t>(s.size());
-        skip_string(w);
+        skip_string(w, s.size());
     } else {
         if (type == TDA_JSON_BOOL) w.doc->nodes[self].flag = e.get_bool().value_unsafe();
         skip_scalar(w);
@@ -247,13 +256,17 @@ simdjson::dom::parser *parser_take(size_t size, bool &kept) {
     return mine.parser;
 }
 
-bool allocate(json_doc *d, tda_str text) {
-    d->text = static_cast<char *>(malloc(text.n + simdjson::SIMDJSON_PADDING));
-    d->strings = static_cast<char *>(malloc(text.n + 16)); // unescaping never makes longer; a NUL takes the place of a quote
-    if (!d->text || !d->strings) return false;
-    if (text.n) memcpy(d->text, text.p, text.n);
+json_doc *doc_new(tda_str text) {
+    size_t padded = text.n + simdjson::SIMDJSON_PADDING;
+    size_t strings = text.n + 16; // unescaping never makes longer; a NUL takes the place of a quote
+    json_doc *d = static_cast<json_doc *>(malloc(sizeof *d + padded + strings));
+    if (!d) return nullptr;
+    *d = json_doc{};
+    d->text = reinterpret_cast<char *>(d + 1);
+    d->strings = d->text + padded;
+    memcpy(d->text, text.p, text.n);
     memset(d->text + text.n, 0, simdjson::SIMDJSON_PADDING);
-    return true;
+    return d;
 }
 
 tda_status parse_into(json_doc *d, tda_str text, uint32_t max_depth, struct error *e) {
@@ -294,10 +307,9 @@ tda_status json_parse(tda_str text, uint32_t max_depth, struct json_doc **ret_do
     if (text.n == 0) return refuse(simdjson::EMPTY, e);
     if (text.n >= 3 && memcmp(text.p, "\xEF\xBB\xBF", 3) == 0)
         return error_set(e, TDA_E_SYNTAX, "json_syntax", "not JSON: it begins with a byte order mark");
-    json_doc *d = static_cast<json_doc *>(calloc(1, sizeof *d));
+    json_doc *d = doc_new(text);
     if (!d) return refuse(simdjson::MEMALLOC, e);
-    tda_status s = allocate(d, text) ? parse_into(d, text, max_depth ? max_depth : static_cast<uint32_t>(JSON_DEPTH_MAX), e)
-                                     : refuse(simdjson::MEMALLOC, e);
+    tda_status s = parse_into(d, text, max_depth ? max_depth : static_cast<uint32_t>(JSON_DEPTH_MAX), e);
     if (s)
         json_free(d);
     else
@@ -308,8 +320,6 @@ tda_status json_parse(tda_str text, uint32_t max_depth, struct json_doc **ret_do
 void json_free(struct json_doc *doc) {
     if (!doc) return;
     free(doc->nodes);
-    free(doc->text);
-    free(doc->strings);
     free(doc);
 }
 

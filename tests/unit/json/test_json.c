@@ -89,6 +89,25 @@ Test(json, views) {
     json_free(doc);
 }
 
+/* Where a string ends in the source is found from its length: escapes must not deceive. */
+Test(json, what_stands_behind_escapes_is_found) {
+    static const char *const strings[] = {"ab\\\"", "\\\\", "\\\"", "a\\u0022\\\"b", "\\u00e9\\n\\\\\\\"", ""};
+    for (size_t i = 0; i < ARRAY_LEN(strings); i++) {
+        char text[256], quoted[64];
+        struct json_doc *doc;
+        snprintf(quoted, sizeof quoted, "\"%s\"", strings[i]);
+        snprintf(text, sizeof text, "{%s:%s,\"behind\":[%s,-1.5e3,true]}", quoted, quoted, quoted);
+        cr_assert(json_parse(tda_str_of(text), 0, &doc, NULL) == TDA_OK, "%s", text);
+        struct json root = json_root(doc), behind = json_get(root, "behind");
+        cr_assert(tda_str_eq(json_raw(json_first(root)), tda_str_of(quoted)), "%s", text);
+        cr_assert(tda_str_eq(json_raw(json_first(behind)), tda_str_of(quoted)), "%s", text);
+        cr_assert(tda_str_eq(json_raw(json_get(behind, "1")), TDA_STR("-1.5e3")), "%s", text);
+        cr_assert(tda_str_eq(json_raw(json_get(behind, "2")), TDA_STR("true")), "%s", text);
+        cr_assert(tda_str_eq(json_name(json_first(root)), json_str(json_first(behind))), "%s", text);
+        json_free(doc);
+    }
+}
+
 Test(json, what_is_written_reads_back) {
     struct buf out;
     struct jw w;
