@@ -1,7 +1,7 @@
 /* A closed-loop client, the same for everybody: K requests in flight, a new one for each answer.
  *
  * usage: bench_load sp  PATH-OF-SOCKET K N BODY     one ipc connection, REQ/REP of nng
- *        bench_load http PORT K N BODY              K keep-alive connections, POST /v1/chat/completions
+ *        bench_load http PORT K N BODY [HEADERS]    K keep-alive connections, POST /v1/chat/completions; more lines of headers
  * In sp, "MARK-00000" in BODY becomes the request's own number, and an answer without it, or with another's, is counted as wrong.
  * prints {"rps": ..., "p50_us": ..., "p99_us": ..., "wrong": ...} */
 #include <arpa/inet.h>
@@ -144,15 +144,15 @@ static size_t whole_answer(struct connection *c) {
     return c->have >= size ? size : 0;
 }
 
-static void run_http(int port, const char *body) {
+static void run_http(int port, const char *body, const char *headers) {
     static struct connection connections[K_MAX];
     static struct pollfd fds[K_MAX];
     static char request[BUFFER];
     size_t n = (size_t)snprintf(
         request, sizeof request,
         "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer k\r\ncontent-type: application/json\r\n"
-        "content-length: %zu\r\n\r\n%s",
-        strlen(body), body);
+        "content-length: %zu\r\n%s\r\n%s",
+        strlen(body), headers, body);
     struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int i = 0; i < k; i++) {
@@ -192,7 +192,7 @@ static int by_time(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
+    if (argc != 6 && argc != 7) return 2;
     k = (int)strtol(argv[3], NULL, 10);
     total = strtol(argv[4], NULL, 10);
     if (k < 1 || k > K_MAX || total < k) return 2;
@@ -201,7 +201,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "sp") == 0)
         run_sp(argv[2], argv[5]);
     else
-        run_http((int)strtol(argv[2], NULL, 10), argv[5]);
+        run_http((int)strtol(argv[2], NULL, 10), argv[5], argc > 6 ? argv[6] : "");
     t = now() - t;
     qsort(times, (size_t)finished, sizeof *times, by_time);
     printf("{\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"wrong\": %ld}\n", (double)finished / t, times[finished / 2] * 1e6,
