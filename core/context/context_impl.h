@@ -55,7 +55,7 @@ struct snapshot {
     struct live *live[CTX_GROUPS];
     struct secrets *secrets;        /* NULL: none */
     struct secrets *server_secrets; /* replaced whole; NULL: none */
-    struct setting_kv settings[SETTINGS_MAX];
+    struct setting_kv *settings;    /* at most SETTINGS_MAX; most contexts have none */
     size_t n_settings;
     unsigned char configured_as[32];
     struct names *enabled[ENABLED_KINDS]; /* NULL: everything */

@@ -12,11 +12,20 @@ static tda_status copy_text(char **place, const char *text) {
     return TDA_OK;
 }
 
+static tda_status make_room(struct snapshot *s, size_t n_settings) {
+    struct setting_kv *settings = realloc(s->settings, n_settings * sizeof *settings);
+    if (!settings) return TDA_E_NOMEM;
+    s->settings = settings;
+    return TDA_OK;
+}
+
 static tda_status copy_into(struct snapshot *to, const struct snapshot *from) {
     for (size_t i = 0; i < CTX_FIELDS; i++)
         if (copy_text(&to->fields[i], from->fields[i])) return TDA_E_NOMEM;
+    if (from->n_settings && make_room(to, from->n_settings)) return TDA_E_NOMEM;
     for (size_t i = 0; i < from->n_settings; i++) {
         struct setting_kv *kv = &to->settings[i];
+        *kv = (struct setting_kv){0};
         to->n_settings = i + 1;
         if (copy_text(&kv->name, from->settings[i].name) || copy_text(&kv->value, from->settings[i].value)) return TDA_E_NOMEM;
     }
@@ -168,6 +177,7 @@ tda_status draft_set_setting(struct draft *d, const char *name, tda_str value, s
         return error_set(e, TDA_E_LIMIT, NULL, "the setting %s is too long, or one too many", name);
     char *copy = value.p ? str_dup(value) : NULL, *key = i < n->n_settings ? n->settings[i].name : str_dup(tda_str_of(name));
     tda_status s = (value.p && !copy) || !key ? TDA_E_NOMEM : change_group(d, CTX_GROUP_MODEL);
+    if (!s && i == n->n_settings) s = make_room(n, i + 1);
     if (!s) s = drop_inherited(d); /* it may be an address */
     if (s) {
         free(copy);

@@ -26,6 +26,7 @@ void snapshot_unref(struct snapshot *s) {
         free(s->settings[i].name);
         free(s->settings[i].value);
     }
+    free(s->settings);
     for (size_t k = 0; k < ENABLED_KINDS; k++) names_unref(s->enabled[k]);
     secrets_unref(s->secrets);
     secrets_unref(s->server_secrets);
