@@ -46,7 +46,8 @@ namespace {
 
 struct walker {
     json_doc *doc;
-    const char *at; // in doc->text
+    const char *at;     // in doc->text
+    uint32_t first_cap; // of nodes: a guess that is seldom too small
     tda_status status;
     const char *duplicate;
     uint32_t duplicate_n;
@@ -86,7 +87,7 @@ const char *keep_string(walker &w, std::string_view s) {
 uint32_t node_new(walker &w) {
     json_doc *d = w.doc;
     if (d->n == d->cap) {
-        uint32_t cap = d->cap ? d->cap * 2 : 32;
+        uint32_t cap = d->cap ? d->cap * 2 : w.first_cap;
         node *nodes = static_cast<node *>(realloc(d->nodes, cap * sizeof *nodes));
         if (!nodes) {
             w.status = TDA_E_NOMEM;
@@ -282,7 +283,7 @@ tda_status parse_into(json_doc *d, tda_str text, uint32_t max_depth, struct erro
     if (code) {
         s = refuse(code, e);
     } else {
-        walker w{d, d->text, TDA_OK, nullptr, 0};
+        walker w{d, d->text, static_cast<uint32_t>(std::min<size_t>(text.n / 10 + 4, 4096)), TDA_OK, nullptr, 0};
         walk(w, root);
         s = w.status;
         if (s == TDA_E_NOMEM) refuse(simdjson::MEMALLOC, e);
