@@ -73,7 +73,10 @@ static struct call *call_behind(struct conn *c, struct exchange *via) {
 static void requested(struct conn *c, tda_str method, tda_json message, struct exchange *via) {
     tda_str id = mcp_json->raw(mcp_json->get(message, "id"));
     const char *why = "";
-    if (text_is(method, "ping")) {
+    if (c->era->is_modern && c->transport->has_streams) {
+        conn_log(c, TDA_LOG_WARN, "the server asks for %.*s on a stream, where " MODERN_VERSION " lets nobody answer",
+                 CUT(method, 64));
+    } else if (text_is(method, "ping")) {
         reply_result(c, id, TDA_STR("{}"));
     } else if (text_is(method, "elicitation/create") && c->asks && !c->era->is_modern) {
         tda_status s = question_ask(c, QUESTION_REQUEST, call_behind(c, via), id, mcp_json->get(message, "params"), &why);

@@ -111,6 +111,19 @@ Test(http, a_header_that_was_not_known_is_learnt_and_the_call_made_once_more) {
     cr_assert(tda_test_close(t) == 0);
 }
 
+Test(http, a_modern_server_gets_no_answer_on_a_stream) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_http_modern(t);
+    struct tda_test_call *call = tda_test_conn_start(c, TDA_AOP_CALL_TOOL, "t", NULL);
+    struct tda_test_flow *f = newest(c);
+    tda_test_status(f, 200, SSE);
+    tda_test_bytes(f, TDA_STR("data: {\"id\":1,\"method\":\"ping\"}\n\n"));
+    cr_assert(newest(c) == f);
+    tda_test_end(f);
+    cr_assert(tda_test_result(call)->cls == TDA_C_NETWORK, "and nothing is resumed");
+    cr_assert(tda_test_close(t) == 0);
+}
+
 /* ---- streams ---- */
 
 /* The transcript of a call whose answer comes as these bytes in two pieces. */
