@@ -4,6 +4,7 @@
 
 #include "agent/agent.h"
 #include "config/config.h"
+#include "identity/identity.h"
 #include "route/route.h"
 #include "server/server.h"
 
@@ -18,6 +19,7 @@ struct host {
     struct config_source source; /* where the configuration is read from, again at each reload */
     struct config *config;       /* the one it began with: config_now(config) is what counts */
     struct plugins *plugins;
+    struct identity *identity;
     struct contexts *contexts;
     struct agent agent;
     struct reload *reloads; /* reload.c's */

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "host.h"
+#include "identity/open.h"
 #include "life.h"
 #include "loop/flow.h"
 #include "manual.h"
@@ -130,35 +131,10 @@ static void send_reply(void *token, tda_str text) {
     server_reply(token, text);
 }
 
-static void write_session_stats(struct host *h, struct jw *w) {
-    struct sessions_stats s;
-    if (!h->sessions) return;
-    sessions_stats(h->sessions, &s);
-    jw_open_object(w, "session_store");
-    jw_put_u64(w, "queued", s.queued);
-    jw_put_u64(w, "groups", s.groups);
-    jw_put_u64(w, "written", s.written);
-    jw_put_u64(w, "failed", s.failed);
-    jw_put_u64(w, "refused", s.refused);
-    jw_put_u64(w, "reads", s.reads);
-    jw_end_object(w);
-}
-
 static void write_server_stats(void *arg, struct jw *w) {
     struct host *h = arg;
-    struct server_stats s;
-    write_session_stats(h, w);
-    if (!h->server) return;
-    server_stats(h->server, &s);
-    jw_open_object(w, "front_door");
-    jw_put_u64(w, "connections", s.connections);
-    jw_put_u64(w, "connections_total", s.connections_total);
-    jw_put_u64(w, "connections_refused", s.refused);
-    jw_put_u64(w, "requests", s.requests_total);
-    jw_put_u64(w, "replies", s.replies_total);
-    jw_put_u64(w, "malformed", s.malformed);
-    jw_put_u64(w, "oversized", s.oversized);
-    jw_end_object(w);
+    if (h->sessions) sessions_write(h->sessions, w);
+    if (h->server) front_door_write(h->server, w);
 }
 
 static void write_server_info(void *arg, struct jw *w) {
@@ -299,9 +275,16 @@ static tda_status start_jobs(struct host *h) {
                               .enabled = h->config->report_enabled,
                               .run = host_report,
                               .arg = h};
+    struct job_spec tokens = {.name = "token_save",
+                              .help = "keeps new and revoked tokens, and when each was last used",
+                              .interval_ns = 60LL * NS_PER_S,
+                              .enabled = true,
+                              .run = identity_save,
+                              .arg = h->identity};
     tda_status s = per_user ? jobs_add(h->jobs, &cleanup) : TDA_OK;
     if (!s) s = jobs_add(h->jobs, &report);
     if (!s) s = jobs_add(h->jobs, &reload);
+    if (!s && identity_keeps_tokens(h->identity)) s = jobs_add(h->jobs, &tokens);
     if (!s && h->context_file[0]) s = jobs_add(h->jobs, &save);
     if (!s) s = jobs_add(h->jobs, &replies);
     if (!s && h->sessions) s = jobs_add(h->jobs, &retention);
@@ -410,8 +393,15 @@ tda_status host_check_profiles(const struct config *c, struct plugins *plugins, 
     return s;
 }
 
+/* The listeners first, for theirs is the plainer error. */
+static tda_status start_identity(struct host *h, struct error *e) {
+    tda_status s = server_check(h->config, e);
+    return s ? s : identity_open(h->config, &h->identity, e);
+}
+
 static tda_status host_start(struct host *h, struct error *e) {
-    tda_status s = launcher_start(NULL, &h->launcher, e);
+    tda_status s = start_identity(h, e);
+    if (!s) s = launcher_start(NULL, &h->launcher, e);
     if (s) return s;
     s = start_loops(h);
     if (s) return fail(e, s, "cannot start the loop threads");
@@ -435,6 +425,7 @@ static tda_status host_start(struct host *h, struct error *e) {
     s = jobs_new(&h->jobs);
     if (s) return fail(e, s, "cannot make the scheduler");
     struct router_options ro = {.config = h->config,
+                                .identity = h->identity,
                                 .contexts = h->contexts,
                                 .plugins = h->plugins,
                                 .agent = &h->agent,
@@ -467,7 +458,9 @@ static void wait_for_children(const struct host *h) {
 
 static void save_last(struct host *h) {
     char note[400];
-    if (job_save(h, note, sizeof note)) log_error("the shared context is not saved", LOG_Z("reason", note));
+    if (identity_keeps_tokens(h->identity) && identity_save(h->identity, note, sizeof note))
+        log_error("the tokens' last uses are not saved", LOG_Z("reason", note));
+    if (h->context_file[0] && job_save(h, note, sizeof note)) log_error("the shared context is not saved", LOG_Z("reason", note));
 }
 
 /* A plugin's call that never returns may still touch what would be freed now, and cannot be stopped. */
@@ -481,7 +474,7 @@ static void host_stop(struct host *h) {
     if (h->server) server_stop_listening(h->server);
     if (h->router) router_drain(h->router, DRAIN_GRACE_NS);
     if (h->jobs) jobs_stop(h->jobs);
-    if (h->server && h->context_file[0]) save_last(h);
+    if (h->server) save_last(h);
     if (h->server) server_stop(h->server, NS_PER_S);
     bool quiet = plugins_stop_workers(h->plugins, WORKERS_GRACE_NS);
     contexts_free(h->contexts);                                                     /* posts the drops of what lives on loops */
@@ -496,6 +489,7 @@ static void host_stop(struct host *h) {
     free(h->loops);
     router_free(h->router);
     jobs_free(h->jobs);
+    identity_free(h->identity);
     sessions_free(h->sessions); /* with what it still has to write */
     limits_free(h->limits);
     agent_fini(&h->agent);
@@ -506,12 +500,7 @@ static void host_stop(struct host *h) {
 
 static void say_ready(const struct host *h) {
     const char *mode = contexts_is_shared(h->contexts) ? "shared" : "per-user";
-    for (const char *const *url = server_urls(h->server); *url; url++) {
-        log_info("listening", LOG_Z("url", *url));
-        if (strncmp(*url, "tcp", 3) == 0)
-            log_warn("this listener has no identity yet: it is bound to loopback, and whoever reaches it may speak for every user",
-                     LOG_Z("url", *url));
-    }
+    for (const char *const *url = server_urls(h->server); *url; url++) log_info("listening", LOG_Z("url", *url));
     log_info("ready", LOG_Z("version", TDA_VERSION), LOG_Z("mode", mode), LOG_INT("loops", h->n_loops));
 }
 
@@ -541,6 +530,16 @@ static int run(struct host *h, const sigset_t *signals) {
     host_stop(h);
     log_info("stopped");
     return 0;
+}
+
+/* --check only: a start finds it by itself. A running daemon has the tokens, so there are some. */
+static tda_status check_listeners(struct host *h, struct buf *report) {
+    struct error e = {.retry_ms = -1};
+    tda_status s = start_identity(h, &e);
+    identity_free(h->identity);
+    h->identity = NULL;
+    if (s && s != TDA_E_BUSY) buf_addf(report, "%s%s%s\n", e.text, e.hint[0] ? "\n      " : "", e.hint);
+    return s == TDA_E_BUSY ? TDA_OK : s;
 }
 
 static int print_config(const struct options *o, struct host *h) {
@@ -592,7 +591,8 @@ int main(int argc, char **argv) {
     log_setup(quiet ? LOG_LEVEL_WARN : (enum log_level)(h.config->log_level + 1), h.config->log_format == 1, 2);
     if (notes.n) fprintf(stderr, "%.*s", STR_FMT(buf_str(&notes)));
     buf_fini(&notes);
-    if (plugins_new(h.config, environ, &h.plugins, &report) || host_check_profiles(h.config, h.plugins, &report))
+    if (plugins_new(h.config, environ, &h.plugins, &report) || host_check_profiles(h.config, h.plugins, &report) ||
+        (o.check && check_listeners(&h, &report)))
         return report_config(&h, &report, &o);
     buf_fini(&report);
     return quiet ? print_config(&o, &h) : run(&h, &signals);

@@ -63,7 +63,8 @@ struct work_meta {
 struct work {
     struct agent *agent;
     struct loop *loop;
-    struct snapshot *snapshot; /* what serves it; NULL only for configure of a user who has no context yet */
+    struct snapshot *snapshot;         /* what serves it; NULL only for configure of a user who has no context yet */
+    const struct principal *principal; /* who asks for it */
     tda_str user;
     const char *request_id;
     struct json params;

@@ -157,7 +157,7 @@ static void publish(struct configure *c) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
     draft_set_configured_as(c->draft, c->digest);
-    tda_status s = contexts_publish(c->work->agent->contexts, c->draft, c->expect_epoch, &epoch, &e);
+    tda_status s = contexts_publish(c->work->agent->contexts, c->work->principal, c->draft, c->expect_epoch, &epoch, &e);
     if (s == TDA_E_CONFLICT) {
         error_set(&e, s, "changed_meanwhile", "the context was changed while configure ran; nothing was published");
         error_hint(&e, "read it, then call configure again");

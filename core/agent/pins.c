@@ -209,7 +209,7 @@ static void submit(struct pins *p, enum sessions_lane lane, tda_status (*run)(st
     struct error e = {.retry_ms = -1};
     p->job = (struct store_job){.run = run, .done = go_back, .error = {.retry_ms = -1}};
     p->back.run = on_back;
-    if (sessions_submit(p->work->agent->sessions, lane, &p->job, &e)) p->done(p, &e);
+    if (sessions_submit(p->work->agent->sessions, p->work->principal, p->work->user, lane, &p->job, &e)) p->done(p, &e);
 }
 
 /* ---- both ---- */

@@ -101,7 +101,7 @@ static bool on_keyed(void *arg, const struct turn_row *row) {
 }
 
 static tda_status look_for_key(struct session_turn *t, struct store *s, struct error *e) {
-    tda_status status = s->ops->keyed(s, t->account.work->user, t->key, on_keyed, t, e);
+    tda_status status = s->ops->keyed(s, t->job.user, t->key, on_keyed, t, e);
     if (status == TDA_E_NOT_FOUND) return TDA_OK;
     if (status) return status;
     if (t->conflict) {
@@ -122,7 +122,7 @@ struct loaded {
 static void on_session(void *arg, const struct session_row *row, tda_str cursor) {
     struct loaded *l = arg;
     (void)cursor;
-    l->own = tda_str_eq(row->user, l->turn->account.work->user);
+    l->own = tda_str_eq(row->user, l->turn->job.user);
     l->turns = row->turns;
     l->turn->untitled = row->title.n == 0;
     if (l->own && row->context.p) json_parse(row->context, 0, &l->turn->context, NULL);
@@ -143,16 +143,15 @@ static bool on_past(void *arg, const struct turn_row *row) {
 }
 
 /* Another user's session is as good as none, or may be read: written it is by its owner alone. */
-static tda_status not_own(const struct session_turn *t, struct error *e) {
-    if (t->account.work->agent->config->sessions_filter) {
-        error_set(e, TDA_E_NOT_FOUND, "session_not_found", "there is no such session of this user");
-        error_hint(e, "session.list shows them, session.create makes one");
-    } else {
-        error_set(e, TDA_E_DENIED, "session_read_only", "this session belongs to another user: it can be read, not written");
-        error_hint(e, "session.create makes one of your own");
-    }
+static tda_str readable(const struct session_turn *t) {
+    return t->account.work->agent->config->sessions_filter ? t->job.user : (tda_str){0};
+}
+
+static tda_status read_only(struct error *e) {
+    error_set(e, TDA_E_DENIED, "session_read_only", "this session belongs to another user: it can be read, not written");
+    error_hint(e, "session.create makes one of your own");
     error_field(e, "session");
-    return e->status;
+    return TDA_E_DENIED;
 }
 
 /* Said before the model is paid; the store says it again. */
@@ -170,10 +169,10 @@ static tda_status load(struct store_job *j, struct store *s) {
         tda_status status = look_for_key(t, s, &j->error);
         if (status || t->stored) return status;
     }
-    tda_status status = s->ops->get(s, t->id, on_session, &l, &j->error);
-    if (!status && !l.own) status = not_own(t, &j->error);
+    tda_status status = s->ops->get(s, readable(t), t->id, on_session, &l, &j->error);
+    if (!status && !l.own) status = read_only(&j->error);
     if (!status) status = full(&l, &j->error);
-    return status ? status : s->ops->turns(s, t->id, 0, true, on_past, t, &j->error);
+    return status ? status : s->ops->turns(s, j->user, t->id, 0, true, on_past, t, &j->error);
 }
 
 /* ---- storing ---- */
@@ -405,12 +404,22 @@ static void no_sessions(struct work *w) {
     w->done(w, &e);
 }
 
+/* Of what was asked; a token is no part of that. Out of memory: a digest that fits to nothing. */
+static void digest_params(struct json params, unsigned char out[DIGEST_SIZE]) {
+    struct buf text;
+    buf_init(&text, SIZE_MAX / 2);
+    bool with_token = json_type(json_key(params, TDA_STR("auth")));
+    if (with_token) json_without(params, "auth", &text);
+    hash_digest(with_token ? buf_str(&text) : json_raw(params), out);
+    buf_fini(&text);
+}
+
 static void begin(struct session_turn *t, struct work *w) {
     size_t most = (size_t)w->agent->config->calls_max_answer * 4 + (1 << 20);
     *t = (struct session_turn){.account = {.work = w, .done = w->done}, .out = w->out};
     t->id = json_str(json_key(w->params, TDA_STR("session")));
     t->key = w->idempotency_key.p ? w->idempotency_key : json_str(json_key(w->params, TDA_STR("idempotency_key")));
-    if (t->key.p) hash_digest(json_raw(w->params), t->digest);
+    if (t->key.p) digest_params(w->params, t->digest);
     struct buf *const bufs[] = {&t->stored_meta, &t->reply, &t->messages, &t->calls};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++) buf_init(bufs[i], most);
 }
@@ -436,6 +445,6 @@ void session_turn(struct work *w) {
     t->job = (struct store_job){.run = load, .done = go_back};
     t->back.run = on_loaded;
     w->cancel = on_cancel;
-    if (!s) s = sessions_submit(ss, LANE_READ, &t->job, &e);
+    if (!s) s = sessions_submit(ss, w->principal, w->user, LANE_READ, &t->job, &e);
     if (s) finish(t, &e);
 }

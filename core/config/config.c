@@ -169,8 +169,9 @@ static void read_old_names(struct loading *l) {
 }
 
 static void note_unknown_variables(struct loading *l) {
-    static const char *const others[] = {"TDA_CONFIG", "TDA_LISTEN", "TDA_PLUGINS",
-                                         "TDA_SOCKET", "TDA_USER",   "TDA_USER_CONFIG_CLEANUP_HOURS"};
+    static const char *const others[] = {"TDA_CONFIG",     "TDA_LISTEN", "TDA_PLUGINS",
+                                         "TDA_SOCKET",     "TDA_USER",   "TDA_TOKEN",
+                                         "TDA_TOKEN_FILE", "TDA_CA",     "TDA_USER_CONFIG_CLEANUP_HOURS"};
     const char *known[128];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(others); i++) known[n++] = others[i];

@@ -89,6 +89,14 @@ struct config_model {
     char *where, *price_where;
 };
 
+/* Unix users, as written and as numbers. */
+struct config_uids {
+    char **names; /* NULL-terminated; NULL: none */
+    uint32_t *list;
+    size_t n;
+    char *from;
+};
+
 struct config {
 #define BOOL bool
 #define INT int64_t
@@ -107,8 +115,9 @@ struct config {
 #undef ENUM
 #undef TEXT
 #undef AMOUNT
-    char **listen;          /* NULL-terminated */
-    char **plugins;         /* plugins.load: names or absolute paths; NULL-terminated */
+    char **listen;                            /* NULL-terminated */
+    struct config_uids operators, front_ends; /* identity.operators, identity.front_ends */
+    char **plugins;                           /* plugins.load: names or absolute paths; NULL-terminated */
     char **secret_readers;  /* plugins.allow_secrets: ids of plugins that may read credentials in clear; NULL: none */
     struct config_kv *pins; /* plugins.sha256: {NAME: hex} */
     size_t n_pins;

@@ -107,6 +107,11 @@ static void show_server(const struct config *c, const struct config_server *s, s
     if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
 }
 
+static void show_uids(const struct config_uids *u, const char *path, const char *help, struct buf *text, show_fn fn, void *arg) {
+    join(u->names, text);
+    fn(arg, &(struct shown){path, u->from ? u->from : "default", "", help, NULL, buf_str(text), false});
+}
+
 static void show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
     buf_init(&text, 1 << 20);
@@ -119,6 +124,9 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     join(c->secret_readers, &text);
     fn(arg, &(struct shown){"plugins.allow_secrets", c->shown->secret_readers_from ? c->shown->secret_readers_from : "default", "",
                             "plugins that may read credentials in clear", NULL, buf_str(&text), false});
+    show_uids(&c->operators, "identity.operators", "unix users beside the daemon's own that may do everything, on ipc", &text, fn,
+              arg);
+    show_uids(&c->front_ends, "identity.front_ends", "unix users that may name users, on ipc", &text, fn, arg);
     for (size_t i = 0; i < n_settings; i++) {
         buf_clear(&text);
         setting_format(&settings[i], c, &text);
@@ -244,8 +252,9 @@ static bool is_fixed(const char *path) {
                                         "limits.worker_queue",
                                         "limits.profiles_per_user",
                                         "log.format",
-                                        "tls",
-                                        "tokens"};
+                                        "tls.",
+                                        "identity.",
+                                        "limits.tokens"};
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         if (strncmp(path, fixed[i], strlen(fixed[i])) == 0) return true;
     return false;
@@ -293,8 +302,12 @@ tda_status servers_digest(struct config *c) {
 void config_reference(struct buf *out) {
     buf_add_z(
         out, "| setting | type | default | allowed | variable | meaning |\n|---|---|---|---|---|---|\n"
-             "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp://127.0.0.1:PORT | TDA_LISTEN | addresses "
+             "| listen | list | the runtime folder's tda/tda.sock | ipc:///path, tcp, tls+tcp, ws, wss with HOST:PORT | TDA_LISTEN "
+             "| addresses "
              "that clients connect to |\n"
+             "| identity.operators | list | none | names or numbers of unix users | | who may do everything, on ipc, beside "
+             "root and the daemon's own user |\n"
+             "| identity.front_ends | list | none | names or numbers of unix users | | who may name users, on ipc |\n"
              "| plugins.load | list | " PLUGINS_DEFAULT " | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
              "plugins.dir, or absolute paths |\n"
              "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"

@@ -1,10 +1,11 @@
-/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, plugins.allow_secrets, providers
- * (mcp_servers, profiles and models are read in files of their own). */
+/* The parts of the configuration that are lists and maps: listen, plugins.load, plugins.sha256, plugins.allow_secrets, providers,
+ * identity's users (mcp_servers, profiles and models are read in files of their own). */
 #include "config/config_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,8 +15,8 @@
 enum { EXPANDED_MAX = 64 << 10, ENTRIES_MAX = 1000 };
 
 const char *const section_names[] = {
-    "listen", "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers", "mcp_servers", "profiles", "models", "prices",
-    NULL};
+    "listen",   "plugins.load", "plugins.sha256", "plugins.allow_secrets", "providers",           "mcp_servers",
+    "profiles", "models",       "prices",         "identity.operators",    "identity.front_ends", NULL};
 
 /* ---- ${env:X}, ${file:X}, ${credential:X} ---- */
 
@@ -176,23 +177,63 @@ static bool is_port(const char *text) {
     return text[0] >= '0' && text[0] <= '9' && !*end && port <= 65535;
 }
 
-/* Which of them may be bound is core/server's to say. */
+/* HOST:PORT, and for a websocket a path. Which of them may be bound is core/server's to say. */
 static bool is_address(const char *url) {
-    const char *colon = strrchr(url, ':');
+    static const char *const schemes[] = {"tcp://", "tls+tcp://", "ws://", "wss://"};
+    char host[256];
     if (strncmp(url, "ipc://", 6) == 0) return url[6] == '/';
-    return strncmp(url, "tcp://", 6) == 0 && colon > url + 6 && is_port(colon + 1);
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+        if (strncmp(url, schemes[i], n) != 0) continue;
+        snprintf(host, sizeof host, "%.*s", (int)(schemes[i][0] == 'w' ? strcspn(url + n, "/") : strlen(url + n)), url + n);
+        const char *colon = strrchr(host, ':');
+        return colon && colon > host && is_port(colon + 1);
+    }
+    return false;
 }
 
 static void read_listen(struct loading *l, const struct ynode *n) {
     section_list(l, &l->config->listen, n, "listen", true);
     if (!list_count(l->config->listen))
-        report_at(l, n->where, "listen", "at least one address is wanted, such as ipc:///run/tda/tda.sock or tcp://127.0.0.1:7700");
+        report_at(l, n->where, "listen",
+                  "at least one address is wanted, such as ipc:///run/tda/tda.sock or tls+tcp://0.0.0.0:7701");
     for (char **url = l->config->listen; url && *url; url++)
         if (!is_address(*url))
-            report_at(l, n->where, "listen", "\"%.100s\" is not possible; allowed: ipc:///absolute/path and tcp://127.0.0.1:PORT",
+            report_at(l, n->where, "listen",
+                      "\"%.100s\" is not possible; allowed: ipc:///absolute/path, and tcp, tls+tcp, ws and wss "
+                      "with HOST:PORT, as tls+tcp://0.0.0.0:7701 or ws://127.0.0.1:7702/tda",
                       *url);
     free(l->config->shown->listen_from);
     l->config->shown->listen_from = keep(l, n->where);
+}
+
+/* A user's name or number. */
+static bool find_uid(const char *name, uint32_t *ret) {
+    char text[4096], *end;
+    struct passwd entry, *found = NULL;
+    unsigned long n = strtoul(name, &end, 10);
+    bool is_number = name[0] >= '0' && name[0] <= '9' && !*end && n < UINT32_MAX;
+    if (!is_number && (getpwnam_r(name, &entry, text, sizeof text, &found) || !found)) return false;
+    *ret = is_number ? (uint32_t)n : entry.pw_uid;
+    return true;
+}
+
+static void read_uids(struct loading *l, struct config_uids *u, const struct ynode *n, const char *path) {
+    section_list(l, &u->names, n, path, true);
+    free(u->list);
+    u->n = 0;
+    u->list = calloc(list_count(u->names) + 1, sizeof *u->list);
+    if (!u->list) report_nomem(l);
+    for (char **name = u->names; u->list && name && *name; name++)
+        if (!find_uid(*name, &u->list[u->n++])) report_at(l, n->where, path, "\"%.64s\" is no user of this machine", *name);
+    free(u->from);
+    u->from = keep(l, n->where);
+}
+
+static void uids_free(struct config_uids *u) {
+    list_free(u->names);
+    free(u->list);
+    free(u->from);
 }
 
 static void read_load(struct loading *l, const struct ynode *n) {
@@ -327,6 +368,10 @@ bool section_read(struct loading *l, const char *path, const struct ynode *n) {
         read_load(l, n);
     else if (strcmp(path, "plugins.allow_secrets") == 0)
         read_secret_readers(l, n);
+    else if (strcmp(path, "identity.operators") == 0)
+        read_uids(l, &l->config->operators, n, path);
+    else if (strcmp(path, "identity.front_ends") == 0)
+        read_uids(l, &l->config->front_ends, n, path);
     else if (!read_entry)
         return false;
     else if (n->kind != YNODE_MAP)
@@ -359,6 +404,8 @@ void sections_free(struct config *c) {
     list_free(c->listen);
     list_free(c->plugins);
     list_free(c->secret_readers);
+    uids_free(&c->operators);
+    uids_free(&c->front_ends);
     kv_free(c->pins, c->n_pins);
     for (size_t i = 0; i < c->n_providers; i++) {
         free(c->providers[i].name);

@@ -12,6 +12,7 @@
 #define CONTEXT_CONTEXT_H
 
 #include "base/base.h"
+#include "base/principal.h"
 #include "base/ref.h"
 #include "json/json.h"
 
@@ -138,20 +139,26 @@ struct contexts_options {
 tda_status contexts_new(const struct contexts_options *o, struct contexts **ret);
 void contexts_free(struct contexts *cs); /* when all references are gone */
 
-/* Per-user mode: `user` must be valid (E_INVALID "user_required" / "user_invalid"); shared mode ignores it. Both take a reference
+/* All of these judge `who`: DENIED when he may not act for the user.
+ *
+ * Per-user mode: `user` must be valid (E_INVALID "user_required" / "user_invalid"); shared mode ignores it. Both take a reference
  * to the current snapshot. acquire counts as use, peek does not. NOT_FOUND "not_configured": there is no such context; nothing is
  * made. */
-tda_status contexts_acquire(struct contexts *cs, tda_str user, struct snapshot **ret_snapshot, struct error *e);
-tda_status contexts_peek(struct contexts *cs, tda_str user, struct snapshot **ret_snapshot, struct error *e);
+tda_status contexts_acquire(struct contexts *cs, const struct principal *who, tda_str user, struct snapshot **ret_snapshot,
+                            struct error *e);
+tda_status contexts_peek(struct contexts *cs, const struct principal *who, tda_str user, struct snapshot **ret_snapshot,
+                         struct error *e);
 
 /* Swap the draft in; makes the context when there is none (E_LIMIT "too_many_users"). `expect_epoch`: E_CONFLICT when another
  * publish came between; UINT64_MAX: do not care; 0: expect none. A mirrored set goes to the shared context too, without secrets and
  * live objects. */
-tda_status contexts_publish(struct contexts *cs, struct draft *d, uint64_t expect_epoch, uint64_t *ret_epoch, struct error *e);
+tda_status contexts_publish(struct contexts *cs, const struct principal *who, struct draft *d, uint64_t expect_epoch,
+                            uint64_t *ret_epoch, struct error *e);
 /* Read, change, publish, again on conflict: the whole of a `set`. `change` may run more than once. */
-tda_status contexts_update(struct contexts *cs, tda_str user, tda_status (*change)(struct draft *d, void *arg, struct error *e),
-                           void *arg, uint64_t *ret_epoch, struct error *e);
-tda_status contexts_delete(struct contexts *cs, tda_str user, struct error *e); /* NOT_FOUND */
+tda_status contexts_update(struct contexts *cs, const struct principal *who, tda_str user,
+                           tda_status (*change)(struct draft *d, void *arg, struct error *e), void *arg, uint64_t *ret_epoch,
+                           struct error *e);
+tda_status contexts_delete(struct contexts *cs, const struct principal *who, tda_str user, struct error *e); /* NOT_FOUND */
 
 struct context_info {
     const char *user; /* "" for the shared one */
@@ -159,8 +166,9 @@ struct context_info {
     uint64_t epoch;
     tda_str provider, model;
 };
-/* In no order, each at most once, at most `limit`; no lock is held while `visit` runs. Touches nothing. */
-tda_status contexts_list(struct contexts *cs, size_t limit, void (*visit)(void *arg, const struct context_info *info), void *arg);
+/* The operator's. In no order, each at most once, at most `limit`; no lock is held while `visit` runs. Touches nothing. */
+tda_status contexts_list(struct contexts *cs, const struct principal *who, size_t limit,
+                         void (*visit)(void *arg, const struct context_info *info), void *arg, struct error *e);
 uint64_t contexts_count(const struct contexts *cs); /* per-user entries; 0 in shared mode */
 bool contexts_is_shared(const struct contexts *cs);
 

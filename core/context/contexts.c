@@ -90,8 +90,11 @@ static tda_status check_user(tda_str user, struct error *e) {
     return TDA_E_INVALID;
 }
 
-/* The map that the request is about; `user` becomes its key. */
-static tda_status find_map(struct contexts *cs, bool reading, tda_str *user, struct map **ret, struct error *e) {
+/* The map that the request is about; `user` becomes its key. Whoever gets here has a right to it. */
+static tda_status find_map(struct contexts *cs, const struct principal *who, bool reading, tda_str *user, struct map **ret,
+                           struct error *e) {
+    tda_status s = principal_may(who, *user, e);
+    if (s) return s;
     *ret = cs->map;
     if (cs->o.persistence || (reading && cs->o.mirror_to_shared && !user->n)) {
         *ret = cs->shared;
@@ -110,9 +113,10 @@ static tda_status not_configured(struct contexts *cs, tda_str user, struct error
     return TDA_E_NOT_FOUND;
 }
 
-static tda_status get(struct contexts *cs, tda_str user, bool touch, struct snapshot **ret_snapshot, struct error *e) {
+static tda_status get(struct contexts *cs, const struct principal *who, tda_str user, bool touch, struct snapshot **ret_snapshot,
+                      struct error *e) {
     struct map *m;
-    tda_status s = find_map(cs, true, &user, &m, e);
+    tda_status s = find_map(cs, who, true, &user, &m, e);
     if (s) return s;
     struct snapshot *found = map_get(m, user, touch, NULL);
     if (!found) return not_configured(cs, user, e);
@@ -120,12 +124,14 @@ static tda_status get(struct contexts *cs, tda_str user, bool touch, struct snap
     return TDA_OK;
 }
 
-tda_status contexts_acquire(struct contexts *cs, tda_str user, struct snapshot **ret_snapshot, struct error *e) {
-    return get(cs, user, true, ret_snapshot, e);
+tda_status contexts_acquire(struct contexts *cs, const struct principal *who, tda_str user, struct snapshot **ret_snapshot,
+                            struct error *e) {
+    return get(cs, who, user, true, ret_snapshot, e);
 }
 
-tda_status contexts_peek(struct contexts *cs, tda_str user, struct snapshot **ret_snapshot, struct error *e) {
-    return get(cs, user, false, ret_snapshot, e);
+tda_status contexts_peek(struct contexts *cs, const struct principal *who, tda_str user, struct snapshot **ret_snapshot,
+                         struct error *e) {
+    return get(cs, who, user, false, ret_snapshot, e);
 }
 
 /* ---- changing ---- */
@@ -164,10 +170,13 @@ static tda_status say_why(struct contexts *cs, tda_status s, struct error *e) {
     return s;
 }
 
-tda_status contexts_publish(struct contexts *cs, struct draft *d, uint64_t expect_epoch, uint64_t *ret_epoch, struct error *e) {
+/* The shared context is nobody's own: who may act for himself may change it. */
+tda_status contexts_publish(struct contexts *cs, const struct principal *who, struct draft *d, uint64_t expect_epoch,
+                            uint64_t *ret_epoch, struct error *e) {
     struct snapshot *next;
     tda_str user = tda_str_of(d->next->user);
-    tda_status s = cs->o.persistence ? TDA_OK : check_user(user, e);
+    tda_status s = principal_may(who, cs->o.persistence ? tda_str_of(who->user) : user, e);
+    if (!s && !cs->o.persistence) s = check_user(user, e);
     if (s) return s;
     s = draft_build(d, true, &next);
     if (!s) {
@@ -179,10 +188,11 @@ tda_status contexts_publish(struct contexts *cs, struct draft *d, uint64_t expec
     return TDA_OK;
 }
 
-tda_status contexts_update(struct contexts *cs, tda_str user, tda_status (*change)(struct draft *d, void *arg, struct error *e),
-                           void *arg, uint64_t *ret_epoch, struct error *e) {
+tda_status contexts_update(struct contexts *cs, const struct principal *who, tda_str user,
+                           tda_status (*change)(struct draft *d, void *arg, struct error *e), void *arg, uint64_t *ret_epoch,
+                           struct error *e) {
     struct map *m;
-    tda_status s = find_map(cs, false, &user, &m, e);
+    tda_status s = find_map(cs, who, false, &user, &m, e);
     if (s) return s;
     for (int i = 0; i < UPDATE_TRIES; i++) {
         struct snapshot *base GUARD(snapshot_unref_p) = map_get(m, user, false, NULL);
@@ -191,7 +201,7 @@ tda_status contexts_update(struct contexts *cs, tda_str user, tda_status (*chang
         if (s) return say_why(cs, s, e);
         s = change(d, arg, e);
         if (!s) {
-            s = contexts_publish(cs, d, base ? base->epoch : 0, ret_epoch, e);
+            s = contexts_publish(cs, who, d, base ? base->epoch : 0, ret_epoch, e);
             if (s == TDA_E_CONFLICT) {
                 draft_free(d);
                 continue;
@@ -203,9 +213,9 @@ tda_status contexts_update(struct contexts *cs, tda_str user, tda_status (*chang
     return s;
 }
 
-tda_status contexts_delete(struct contexts *cs, tda_str user, struct error *e) {
+tda_status contexts_delete(struct contexts *cs, const struct principal *who, tda_str user, struct error *e) {
     struct map *m;
-    tda_status s = find_map(cs, false, &user, &m, e);
+    tda_status s = find_map(cs, who, false, &user, &m, e);
     if (s) return s;
     return map_delete(m, user) ? TDA_OK : not_configured(cs, user, e);
 }
@@ -228,9 +238,13 @@ static void list_one(void *arg, struct snapshot *s, int64_t used_ns) {
     l->visit(l->arg, &info);
 }
 
-tda_status contexts_list(struct contexts *cs, size_t limit, void (*visit)(void *arg, const struct context_info *info), void *arg) {
+tda_status contexts_list(struct contexts *cs, const struct principal *who, size_t limit,
+                         void (*visit)(void *arg, const struct context_info *info), void *arg, struct error *e) {
     struct listing l = {visit, arg, clock_now_ns()};
-    return map_each(cs->o.persistence ? cs->shared : cs->map, limit, list_one, &l);
+    tda_status s = principal_operates(who, e);
+    if (s) return s;
+    s = map_each(cs->o.persistence ? cs->shared : cs->map, limit, list_one, &l);
+    return s ? error_set(e, s, NULL, "%s", status_text(s)) : TDA_OK;
 }
 
 tda_status contexts_sweep(struct contexts *cs, int64_t max_age_ns, uint64_t *ret_removed) {

@@ -61,7 +61,7 @@ static int replace(const char *path, tda_str text) {
 tda_status contexts_save(struct contexts *cs, const char *path, uint64_t *saved_epoch, struct error *e) {
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
     struct buf text;
-    tda_status found = contexts_peek(cs, (tda_str){"", 0}, &s, NULL);
+    tda_status found = contexts_peek(cs, &principal_host, (tda_str){"", 0}, &s, NULL);
     uint64_t epoch = found ? 0 : snapshot_epoch(s);
     if (epoch == *saved_epoch) return TDA_OK;
     int error = 0;
@@ -137,5 +137,5 @@ tda_status contexts_load(struct contexts *cs, const char *path, uint64_t *saved_
     if (!json_i64(json_get(root, "version"), &version) || version < 1 || json_type(json_get(root, "fields")) != TDA_JSON_OBJECT)
         return version > VERSION ? later_version(e, version) : damaged(e);
     if (version > VERSION) return later_version(e, version);
-    return contexts_update(cs, (tda_str){"", 0}, apply, &root, saved_epoch, e) ? damaged(e) : TDA_OK;
+    return contexts_update(cs, &principal_host, (tda_str){"", 0}, apply, &root, saved_epoch, e) ? damaged(e) : TDA_OK;
 }

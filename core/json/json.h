@@ -91,6 +91,9 @@ void jw_put_raw(struct jw *w, const char *key, tda_str s);
 void jw_open_object(struct jw *w, const char *key);
 void jw_open_array(struct jw *w, const char *key);
 
+/* An object's text, compact, without one of its members. */
+void json_without(struct json object, const char *name, struct buf *out);
+
 /* Clean text from outside: a BOM and control bytes go (tab and newline stay), invalid UTF-8 becomes U+FFFD. */
 tda_status text_sanitise(tda_str s, struct buf *out);
 

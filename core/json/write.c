@@ -197,3 +197,15 @@ void jw_open_array(struct jw *w, const char *key) {
     jw_key(w, tda_str_of(key));
     jw_begin_array(w);
 }
+
+void json_without(struct json object, const char *name, struct buf *out) {
+    struct jw w;
+    jw_init(&w, out);
+    jw_begin_object(&w);
+    for (struct json v = json_first(object); json_type(v); v = json_next(v)) {
+        if (tda_str_eq(json_name(v), tda_str_of(name))) continue;
+        jw_key(&w, json_name(v));
+        jw_raw(&w, json_raw(v));
+    }
+    jw_end_object(&w);
+}

@@ -1,18 +1,19 @@
 /* A request's idempotency key: is it the first, does it join one that runs, has it been answered? */
-#include <stdio.h>
-
 #include "base/hash.h"
 #include "route/request.h"
 
 bool request_claim(struct request *q, tda_str key) {
     struct error e = {.retry_ms = -1};
-    char principal[32];
+    char principal[PRINCIPAL_NAME_SIZE];
     unsigned char digest[DIGEST_SIZE];
     struct buf all, stored;
-    snprintf(principal, sizeof principal, q->caller.is_ipc ? "uid:%u" : "loopback", q->caller.uid);
-    buf_init(&all, q->env.method.n + json_raw(q->env.params).n + 1);
+    principal_name(&q->principal, principal);
+    buf_init(&all, SIZE_MAX / 2);
     buf_add_str(&all, q->env.method);
-    buf_add_str(&all, json_raw(q->env.params));
+    if (json_type(request_param(q, "auth"))) /* who asks again may have another token by now */
+        json_without(q->env.params, "auth", &all);
+    else
+        buf_add_str(&all, json_raw(q->env.params));
     hash_digest(buf_str(&all), digest);
     bool complete = all.status == TDA_OK;
     buf_fini(&all);

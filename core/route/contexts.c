@@ -50,7 +50,7 @@ void context_get(struct request *q) {
     tda_status status = TDA_OK;
     if (name.p && !f) status = unknown_field(name, &e);
     if (f && f->kind == CTX_LIVE) status = live_field(f, &e);
-    if (!status) status = contexts_peek(router_options(q->router)->contexts, q->user, &s, &e);
+    if (!status) status = contexts_peek(router_options(q->router)->contexts, &q->principal, q->user, &s, &e);
     if (status) {
         request_reply(q, &e);
         return;
@@ -132,14 +132,14 @@ static tda_status change(struct draft *d, void *arg, struct error *e) {
 void context_set(struct request *q) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
-    tda_status s = contexts_update(router_options(q->router)->contexts, q->user, change, q, &epoch, &e);
+    tda_status s = contexts_update(router_options(q->router)->contexts, &q->principal, q->user, change, q, &epoch, &e);
     if (!s) jw_put_u64(&q->out, "epoch", epoch);
     request_reply(q, s ? &e : NULL);
 }
 
 void context_delete(struct request *q) {
     struct error e = {.retry_ms = -1};
-    tda_status s = contexts_delete(router_options(q->router)->contexts, q->user, &e);
+    tda_status s = contexts_delete(router_options(q->router)->contexts, &q->principal, q->user, &e);
     if (!s) {
         router_forget(q->router, q->user, false);
         if (contexts_is_shared(router_options(q->router)->contexts))
@@ -174,9 +174,8 @@ void context_list(struct request *q) {
     jw_put_z(&q->out, "mode", contexts_is_shared(cs) ? "shared" : "per-user");
     jw_put_u64(&q->out, "count", contexts_count(cs));
     jw_open_array(&q->out, "contexts");
-    tda_status s = contexts_list(cs, (size_t)limit, write_info, &q->out);
+    tda_status s = contexts_list(cs, &q->principal, (size_t)limit, write_info, &q->out, &e);
     jw_end_array(&q->out);
-    if (s) error_set(&e, s, NULL, "%s", status_text(s));
     request_reply(q, s ? &e : NULL);
 }
 
@@ -196,7 +195,7 @@ void context_status(struct request *q) {
     struct error e = {.retry_ms = -1};
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
     struct contexts *cs = router_options(q->router)->contexts;
-    tda_status status = contexts_peek(cs, q->user, &s, &e);
+    tda_status status = contexts_peek(cs, &q->principal, q->user, &s, &e);
     if (status && status != TDA_E_NOT_FOUND) {
         request_reply(q, &e);
         return;

@@ -49,7 +49,7 @@ static const struct result_doc stats[] = {
     END};
 static const struct result_doc methods[] = {
     {"methods[]", "object",
-     "name, summary, user, reads, params [{name, type, required, help}], results [{name, type, help}], errors [kind]"},
+     "name, summary, user, operator, reads, params [{name, type, required, help}], results [{name, type, help}], errors [kind]"},
     {"common_params", "list", "parameters that every method takes"},
     {"errors[]", "object", "kind, help"},
     {"events[]", "object", "type, help"},
@@ -235,6 +235,21 @@ static const struct result_doc profile[] = {{"tag", "text", "as it is kept"}, {"
 static const struct result_doc unprofiled[] = {{"deleted", "boolean", "true"}, {"epoch", "number", "of the context"}, END};
 static const struct result_doc usual[] = {{"default", "text", "the tag, or null"}, {"epoch", "number", "of the context"}, END};
 
+static const struct result_doc token[] = {
+    {"token", "text", "its text: give it to whom it is for; the host does not know it any more"},
+    {"id", "text", "for token.revoke; no secret"},
+    {"service, operator", "boolean", "what it may"},
+    {"user", "text", "whose it is; null for a service's"},
+    {"label", "text", "as given"},
+    {"created, expires", "text", "times in UTC; expires is null for never"},
+    END};
+static const struct result_doc tokens[] = {
+    {"tokens[]", "object", "id, service, operator, user, label, created, expires, last_use, expired; oldest first"}, END};
+static const struct result_doc revoked[] = {
+    {"revoked", "boolean", "true"},
+    {"tokens", "number", "how many there are still; without one, a daemon that listens on tcp, ws or tls does not start"},
+    END};
+
 static const struct method_doc docs[] = {
     {"host.ping", true, ping, ""},
     {"host.info", true, info, ""},
@@ -297,7 +312,7 @@ static const struct method_doc docs[] = {
     {"session.delete", false, deleted, "session_not_found session_read_only session_busy " STORE},
     {"usage.get", true, usage, "invalid_param " STORE},
     {"user.delete", false, erased, "user_deleting " STORE},
-    {"store.backup", false, backup, "ipc_only backup_exists backup_failed " STORE},
+    {"store.backup", false, backup, "backup_exists backup_failed " STORE},
     {"plugin.list", true, plugins, ""},
     {"plugin.load", false, loaded,
      "unreadable unsafe_file bad_path path_not_allowed same_file wrong_sha256 bad_elf bad_note wrong_abi unknown_need "
@@ -305,6 +320,9 @@ static const struct method_doc docs[] = {
      "config_does_not_fit"},
     {"job.list", true, jobs, ""},
     {"job.run", false, ran, "unknown_job job_failed"},
+    {"token.create", false, token, "invalid_param too_many_tokens tokens_off tokens_not_saved"},
+    {"token.list", true, tokens, ""},
+    {"token.revoke", false, revoked, "unknown_token tokens_not_saved"},
 };
 
 const struct method_doc *method_doc_find(const char *method) {
@@ -346,7 +364,10 @@ const struct word_doc error_docs[] = {
     {"user_required", "each user has a context of his own here, and the request names none"},
     {"user_invalid", "no user id: [A-Za-z0-9][A-Za-z0-9._@:-]{0,127}, without \"..\""},
     {"user_busy", "this user has too many requests in flight"},
-    {"not_trusted", "who is connected may not speak for users"},
+    {"not_trusted", "the unix user who is connected may not speak for users"},
+    {"token_required", "a token is wanted in each request, as `auth`"},
+    {"token_invalid", "there is no such token, or it was revoked"},
+    {"token_expired", "the token's time is over"},
     {"busy", "too much is in flight, or waits for the same thing"},
     {"idempotency_conflict", "the key was used with other parameters"},
     {"message_too_large", "the request is larger than limits.message_bytes"},
@@ -448,14 +469,13 @@ const struct word_doc error_docs[] = {
     {"store_not_opened", "it cannot be opened"},
     {"store_too_new", "a later version wrote it"},
     {"not_a_store", "the file is another program's"},
-    {"ipc_only", "may be asked for on an ipc listener only"},
     {"backup_exists", "the file is there; a backup replaces nothing"},
     {"backup_failed", "the backup cannot be written"},
     {"damaged", "the shared context's file is damaged"},
     {"later_version", "a later version wrote it"},
     /* tasks */
     {"not_found", "there is no such task, or its result is not kept any more; or no such resource"},
-    {"denied", "it is another user's"},
+    {"denied", "it is another user's, or the operator's to do"},
     {"task_lost", "it belongs to an earlier run of the daemon, and ended with it"},
     {"already_finished", "it has ended"},
     {"nothing_asked", "it has asked nothing"},
@@ -482,6 +502,10 @@ const struct word_doc error_docs[] = {
     {"open_failed", "it cannot open an instance"},
     {"config_does_not_fit", "the configuration does not fit its schema"},
     {"workers_busy", "all workers are taken"},
+    {"unknown_token", "there is no token with this id"},
+    {"too_many_tokens", "limits.tokens are there"},
+    {"tokens_off", "this host keeps no tokens"},
+    {"tokens_not_saved", "the tokens could not be written"},
     {"unknown_job", "there is no such job"},
     {"bad_config", "the configuration cannot be used, and nothing has changed"},
     {"job_failed", "the job failed"},

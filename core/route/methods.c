@@ -4,10 +4,12 @@
 #include "route/request.h"
 
 static const struct param common[] = {
-    {"user", PARAM_TEXT, false, "whose context serves the request; required in per-user mode by methods that concern a user"},
+    {"user", PARAM_TEXT, false,
+     "whose context serves the request; required in per-user mode by methods that concern a user, but for a user's token, which "
+     "implies him"},
     {"deadline_ms", PARAM_NUMBER, false, "give up after this many milliseconds; at most calls.turn_timeout"},
     {"idempotency_key", PARAM_TEXT, false, "the same key and parameters again are answered with the same reply, and done once"},
-    {"auth", PARAM_TEXT, false, "a token; not needed on ipc and loopback in this version"},
+    {"auth", PARAM_TEXT, false, "a token, in each request; on ipc the peer's unix user decides when there is none"},
     {NULL, 0, false, NULL},
 };
 
@@ -197,6 +199,16 @@ static const struct param respond_params[] = {
 };
 static const struct param name_params[] = {{"name", PARAM_TEXT, true, "the job"}, {NULL, 0, false, NULL}};
 
+static const struct param token_params[] = {
+    {"user", PARAM_TEXT, false, "whose token: it acts for him, and for nobody else"},
+    {"service", PARAM_BOOL, false, "or a service's token: it may name any user"},
+    {"operator", PARAM_BOOL, false, "with service: may call the operator's methods, too"},
+    {"label", PARAM_TEXT, false, "one line, for lists"},
+    {"expires", PARAM_TEXT, false, "after how long, as 30d, 12h, 90m; default never"},
+    {NULL, 0, false, NULL},
+};
+static const struct param id_params[] = {{"id", PARAM_TEXT, true, "of the token, as token.list shows it"}, {NULL, 0, false, NULL}};
+
 static const struct param load_params[] = {
     {"name", PARAM_TEXT, false, "the plugin's id: NAME.so in plugins.dir, or the path that plugins.load gives for it"},
     {"file", PARAM_TEXT, false, "or its file: one that plugins.load lists, or one in plugins.dir"},
@@ -211,16 +223,17 @@ static const struct param models_params[] = {
 static const struct method methods[] = {
     {"host.ping", "Answers at once.", METHOD_NO_USER, none, host_ping, NULL},
     {"host.info", "Version, mode, listeners, uptime.", METHOD_NO_USER, none, host_info, NULL},
-    {"host.stats", "Counters of every part.", METHOD_NO_USER, none, host_stats, NULL},
+    {"host.stats", "Counters of every part.", METHOD_NO_USER | METHOD_OPERATOR, none, host_stats, NULL},
     {"host.methods", "This table.", METHOD_NO_USER, none, host_methods, NULL},
-    {"config.explain", "Every effective setting and where it came from.", METHOD_NO_USER, none, host_explain, NULL},
-    {"config.reload", "Read the configuration again: checked whole, then swapped whole, or nothing changes.", METHOD_NO_USER, none,
-     host_config_reload, NULL},
+    {"config.explain", "Every effective setting and where it came from.", METHOD_NO_USER | METHOD_OPERATOR, none, host_explain,
+     NULL},
+    {"config.reload", "Read the configuration again: checked whole, then swapped whole, or nothing changes.",
+     METHOD_NO_USER | METHOD_OPERATOR, none, host_config_reload, NULL},
     {"context.get", "The fields of a context. Secrets and live objects are never in it.", 0, get_params, context_get, NULL},
     {"context.set", "Set any fields in one swap, without validation; configure validates.", METHOD_NEW_USER, set_params,
      context_set, NULL},
     {"context.delete", "Remove a context and its credentials. What runs on it finishes.", 0, none, context_delete, NULL},
-    {"context.list", "The contexts there are. Touches none.", METHOD_NO_USER, list_params, context_list, NULL},
+    {"context.list", "The contexts there are. Touches none.", METHOD_NO_USER | METHOD_OPERATOR, list_params, context_list, NULL},
     {"configure", "Validate provider, model, credentials and MCP server, then publish them together, or change nothing.",
      METHOD_NEW_USER, configure_params, NULL, agent_configure},
     {"status", "Whether and how a user is configured. Touches nothing.", METHOD_NEW_USER, none, context_status, NULL},
@@ -271,9 +284,9 @@ static const struct method methods[] = {
     {"user.delete",
      "Erase a user: what he has running, context, credentials, connections, sessions, usage, stored replies. Backups are not "
      "touched.",
-     0, none, user_delete, NULL},
-    {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER, backup_params, store_backup,
-     NULL},
+     METHOD_OPERATOR, none, user_delete, NULL},
+    {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER | METHOD_OPERATOR,
+     backup_params, store_backup, NULL},
     {"task.submit", "Begin a method that takes long, and answer at once with a task to poll. It goes on when the connection ends.",
      0, submit_params, task_submit, NULL},
     {"task.poll", "State and new events of a task, and its result once it has ended. Waits for news as long as wait_ms says.",
@@ -281,11 +294,17 @@ static const struct method methods[] = {
     {"task.cancel", "Cancel a task; answered when it has ended.", METHOD_OF_TASK, task_params, NULL, task_cancel},
     {"task.respond", "Answer what a task has asked with an event of type ask.", METHOD_OF_TASK, respond_params, NULL, task_respond},
     {"task.list", "A user's tasks: those that run, and those that ended not long ago.", 0, list_params, task_list, NULL},
-    {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER, none, host_plugins, NULL},
-    {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.", METHOD_NO_USER,
-     load_params, host_plugin_load, NULL},
-    {"job.list", "The maintenance jobs, last result and next run.", METHOD_NO_USER, none, host_jobs, NULL},
-    {"job.run", "Run a maintenance job now.", METHOD_NO_USER, name_params, host_job_run, NULL},
+    {"plugin.list", "The plugins, loaded, replaced and refused, with the reason.", METHOD_NO_USER | METHOD_OPERATOR, none,
+     host_plugins, NULL},
+    {"plugin.load", "Load a plugin, or a new version of it: new calls go there, running ones end on the old.",
+     METHOD_NO_USER | METHOD_OPERATOR, load_params, host_plugin_load, NULL},
+    {"job.list", "The maintenance jobs, last result and next run.", METHOD_NO_USER | METHOD_OPERATOR, none, host_jobs, NULL},
+    {"job.run", "Run a maintenance job now.", METHOD_NO_USER | METHOD_OPERATOR, name_params, host_job_run, NULL},
+    {"token.create", "Make a token. Its text is in the reply and nowhere else.", METHOD_NO_USER | METHOD_OPERATOR, token_params,
+     token_create, NULL},
+    {"token.list", "The tokens, without their texts.", METHOD_NO_USER | METHOD_OPERATOR, none, token_list, NULL},
+    {"token.revoke", "A token that is not good any more, from now on.", METHOD_NO_USER | METHOD_OPERATOR, id_params, token_revoke,
+     NULL},
 };
 
 size_t methods_count(void) {

@@ -26,7 +26,7 @@ static bool may_be_stored(const struct request *q) {
 }
 
 tda_status request_take_snapshot(struct request *q, struct error *e) {
-    tda_status s = contexts_acquire(contexts_of(q), q->user, &q->snapshot, e);
+    tda_status s = contexts_acquire(contexts_of(q), &q->principal, q->user, &q->snapshot, e);
     if (s == TDA_E_NOT_FOUND && ((q->method->flags & METHOD_NEW_USER) || may_be_stored(q))) return TDA_OK;
     if (!s) s = override(q, e);
     if (s) return s;
@@ -68,7 +68,7 @@ static tda_status put(struct draft *d, void *arg, struct error *e) {
 void profile_put(struct request *q) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
-    tda_status s = contexts_update(contexts_of(q), q->user, put, q, &epoch, &e);
+    tda_status s = contexts_update(contexts_of(q), &q->principal, q->user, put, q, &epoch, &e);
     if (!s) jw_put_str(&q->out, "tag", json_str(request_param(q, "tag")));
     finish(q, s, epoch, &e);
 }
@@ -92,14 +92,14 @@ static tda_status delete_one(struct draft *d, void *arg, struct error *e) {
 /* Nothing is made for a user who has nothing. */
 static tda_status exists(struct request *q, struct error *e) {
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
-    return contexts_peek(contexts_of(q), q->user, &s, e);
+    return contexts_peek(contexts_of(q), &q->principal, q->user, &s, e);
 }
 
 void profile_delete(struct request *q) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
     tda_status s = exists(q, &e);
-    if (!s) s = contexts_update(contexts_of(q), q->user, delete_one, q, &epoch, &e);
+    if (!s) s = contexts_update(contexts_of(q), &q->principal, q->user, delete_one, q, &epoch, &e);
     if (!s) jw_put_bool(&q->out, "deleted", true);
     finish(q, s, epoch, &e);
 }
@@ -117,7 +117,7 @@ static tda_status set_default(struct draft *d, void *arg, struct error *e) {
 void profile_default(struct request *q) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
-    tda_status s = contexts_update(contexts_of(q), q->user, set_default, q, &epoch, &e);
+    tda_status s = contexts_update(contexts_of(q), &q->principal, q->user, set_default, q, &epoch, &e);
     if (!s) jw_put_str(&q->out, "default", json_str(request_param(q, "tag")));
     finish(q, s, epoch, &e);
 }
@@ -141,7 +141,7 @@ void tools_enable(struct request *q) {
     struct error e = {.retry_ms = -1};
     uint64_t epoch = 0;
     tda_status s = exists(q, &e);
-    if (!s) s = contexts_update(contexts_of(q), q->user, enable, q, &epoch, &e);
+    if (!s) s = contexts_update(contexts_of(q), &q->principal, q->user, enable, q, &epoch, &e);
     finish(q, s, epoch, &e);
 }
 
@@ -160,7 +160,7 @@ static void write_one(void *arg, const struct profile *p) {
 void profile_list(struct request *q) {
     struct error e = {.retry_ms = -1};
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
-    tda_status status = contexts_peek(contexts_of(q), q->user, &s, &e);
+    tda_status status = contexts_peek(contexts_of(q), &q->principal, q->user, &s, &e);
     if (status && status != TDA_E_NOT_FOUND) {
         request_reply(q, &e);
         return;

@@ -68,6 +68,7 @@ void methods_write(struct jw *w) {
         jw_put_z(w, "name", m->name);
         jw_put_z(w, "summary", m->summary);
         jw_put_bool(w, "user", !(m->flags & METHOD_NO_USER));
+        jw_put_bool(w, "operator", m->flags & METHOD_OPERATOR);
         jw_key(w, TDA_STR("params"));
         write_params(m->params, w);
         if (d) write_doc(d, w);
@@ -86,14 +87,16 @@ static const char page_head[] =
     "# The protocol of tdad\n\n"
     "Written from the tables that the daemon itself checks requests with; `host.methods` gives the same to programs.\n\n"
     "## Connection\n\n"
-    "The daemon is a REP socket of SP (nng, nanomsg), on `ipc://PATH` and `tcp://HOST:PORT`. With a library of those, a client is "
-    "a REQ socket: set its resend\n"
+    "The daemon is a REP socket of SP (nng, nanomsg), on `ipc://PATH`, `tcp://HOST:PORT`, `tls+tcp://HOST:PORT`, "
+    "`ws://HOST:PORT/PATH` and `wss://`. With a library of those, a client is a REQ socket: set its resend\n"
     "time to never, and repeat by the rules of \"Once\" below. Without one, the wire is this, all numbers big-endian:\n\n"
     "1. Each side sends 8 bytes: `00 53 50 00`, then `00 30` (the client, REQ) or `00 31` (the daemon, REP), then `00 00`. Other "
     "bytes: this is no REP socket.\n"
     "2. Then messages, each way: on ipc one byte `01`; the length, 64 bits; so many bytes.\n"
     "3. A request begins with a number of 32 bits whose highest bit is set, and its reply with the same. Many may be in flight, "
     "replies come in any order.\n\n"
+    "On a websocket (subprotocol `rep.sp.nanomsg.org`) there is no handshake and no length: each binary message is the number and "
+    "what stands behind it.\n\n"
     "Behind that number stands one JSON object in UTF-8. A request larger than `limits.message_bytes` is answered with an "
     "error.\n\n"
     "## Requests and replies\n\n"
@@ -107,6 +110,11 @@ static const char page_head[] =
     "```\n\n"
     "Every request is answered, a malformed one with an error. New members may come into results, events and `data`: pass over "
     "what you do not know.\n\n"
+    "## Who asks\n\n"
+    "On ipc the daemon knows the peer's unix user. Everywhere else each request, `host.ping` too, carries a token in "
+    "`params.auth`. A user's token acts for him alone, and implies\n"
+    "`user`; a service's names the user; methods marked *for operators* want an operator. Errors: `token_required`, "
+    "`token_invalid`, `token_expired`, `not_trusted`, `denied`.\n\n"
     "## Once\n\n"
     "A connection may break before the reply is there. A method marked *reads* is then simply asked again. For the others, put a "
     "fresh random `idempotency_key`\n"
@@ -170,8 +178,8 @@ static void page_errors(const char *kinds, struct buf *out) {
 
 static void page_method(const struct method *m, struct buf *out) {
     const struct method_doc *d = method_doc_find(m->name);
-    buf_addf(out, "\n### %s\n\n%s%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Concerns no user." : "",
-             d && d->reads ? " *Reads.*" : "");
+    buf_addf(out, "\n### %s\n\n%s%s%s%s\n", m->name, m->summary, m->flags & METHOD_NO_USER ? " Concerns no user." : "",
+             d && d->reads ? " *Reads.*" : "", m->flags & METHOD_OPERATOR ? " *For operators.*" : "");
     page_params(m->params, out);
     if (!d) return;
     page_results(d->results, out);

@@ -15,6 +15,7 @@ struct request {
     struct router *router;
     void *token; /* NULL: submitted, nobody waits */
     struct caller caller;
+    struct principal principal; /* who asks: the accessors want it */
     struct arena arena;
     struct envelope env;
     const struct method *method;
@@ -61,10 +62,11 @@ struct param {
 };
 
 enum method_flags {
-    METHOD_NO_USER = 1,  /* concerns no user: `user`, common to all, says nothing */
+    METHOD_NO_USER = 1,  /* concerns no user: `user`, common to all, says nothing, but must be the token's */
     METHOD_NEW_USER = 2, /* works for a user who has no context yet */
     METHOD_OF_TASK = 8,  /* `start` runs on the loop of the task that `task` names, and needs no context */
     METHOD_PROFILE = 16, /* may run under a profile, the user's default one included */
+    METHOD_OPERATOR = 32 /* concerns the whole host: for operators */
 };
 
 struct method {
@@ -106,8 +108,8 @@ void request_drop(struct request *q, tda_str body);
 /* claim.c. True: go on. False: it has been answered, or has joined another; q is gone. */
 bool request_claim(struct request *q, tda_str key);
 /* checks.c */
-tda_status request_check_caller(const struct request *q, struct error *e);
-tda_status request_check_user(struct request *q, struct error *e);
+tda_status request_identify(struct request *q, struct error *e);  /* q->principal; before anything else is looked at */
+tda_status request_authorise(struct request *q, struct error *e); /* may he ask for this method, for this user? q->user */
 tda_status request_set_deadline(struct request *q, struct error *e);
 
 struct json request_param(const struct request *q, const char *name);
@@ -136,6 +138,9 @@ void host_plugins(struct request *q);
 void host_plugin_load(struct request *q);
 void host_jobs(struct request *q);
 void host_job_run(struct request *q);
+void token_create(struct request *q); /* tokens.c */
+void token_list(struct request *q);
+void token_revoke(struct request *q);
 void task_submit(struct request *q); /* task_methods.c */
 void task_list(struct request *q);
 void task_poll(struct work *w); /* task_poll.c */

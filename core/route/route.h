@@ -8,21 +8,22 @@
 #include "agent/agent.h"
 #include "config/config.h"
 #include "context/context.h"
+#include "identity/identity.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
 
 struct router;
 
-/* Who is at the other end. On ipc the peer's uid decides: the daemon's own and root are trusted front ends, which may name users.
- * tcp is bound to loopback until there is identity, and is taken as such a front end. */
+/* What is at the other end. Who that is, core/identity says, for each request anew: a connection has no identity. */
 struct caller {
     uint64_t connection;
     bool is_ipc;
-    uint32_t uid;
+    uint32_t uid; /* ipc only */
 };
 
 struct router_options {
     const struct config *config;
+    struct identity *identity;
     struct contexts *contexts;
     struct plugins *plugins;
     struct agent *agent;

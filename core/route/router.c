@@ -299,7 +299,7 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
 static tda_status prepare(struct request *q, struct error *e) {
     const struct router_options *o = &q->router->o;
     if (q->method->flags & METHOD_OF_TASK)
-        return tasks_find(q->router->tasks, q->user, json_str(request_param(q, "task")), &q->about, e);
+        return tasks_find(q->router->tasks, &q->principal, q->user, json_str(request_param(q, "task")), &q->about, e);
     tda_status s = request_take_snapshot(q, e);
     if (s) return s;
     struct loop *l = o->loops[contexts_loop(o->contexts, q->user)];
@@ -311,6 +311,7 @@ void request_post(struct request *q) {
     struct loop *l = q->about ? q->about->loop : q->task->loop;
     q->work.agent = router_agent(q->router);
     q->work.snapshot = q->snapshot;
+    q->work.principal = &q->principal;
     q->work.user = q->user;
     q->work.request_id = q->label;
     q->work.params = q->override.doc ? q->override.params : q->env.params;
@@ -355,12 +356,13 @@ static tda_status count_task(struct request *q, struct error *e) {
 }
 
 tda_status request_submit(struct request *outer, const struct method *m, tda_str params, struct request **ret, struct error *e) {
-    struct caller nobody = {.connection = UINT64_MAX, .is_ipc = outer->caller.is_ipc, .uid = outer->caller.uid};
+    struct caller nobody = {.connection = UINT64_MAX};
     struct request *q = request_new(outer->router, NULL, &nobody, params.n);
     char *user = q ? arena_dup(&q->arena, outer->user) : NULL;
     tda_status s = user ? json_parse(params, 0, &q->env.doc, e) : error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
     if (!s) {
         q->method = m;
+        q->principal = outer->principal;
         q->user = tda_str_of(user);
         q->env.params = json_root(q->env.doc);
         s = params_check(m, q->env.params, e);
@@ -384,8 +386,8 @@ tda_status request_submit(struct request *outer, const struct method *m, tda_str
 static void dispatch(struct request *q) {
     struct error e = {.retry_ms = -1};
     tda_str key = json_str(request_param(q, "idempotency_key"));
-    tda_status s = params_check(q->method, q->env.params, &e);
-    if (!s) s = request_check_user(q, &e);
+    tda_status s = request_authorise(q, &e);
+    if (!s) s = params_check(q->method, q->env.params, &e);
     if (!s) s = request_set_deadline(q, &e);
     if (!s && key.p && (key.n == 0 || key.n > 200)) {
         s = error_set(&e, TDA_E_INVALID, "invalid_param", "idempotency_key must have 1 to 200 bytes");
@@ -427,11 +429,11 @@ void route_request(struct router *r, void *token, const struct caller *caller, t
         return;
     }
     q->method = method_find(q->env.method);
-    if (!q->method) {
+    if (request_identify(q, &e)) {
+        refuse_code(q, 0, &e);
+    } else if (!q->method) {
         unknown_method(q->env.method, &e);
         refuse_code(q, RPC_NO_METHOD, &e);
-    } else if (request_check_caller(q, &e)) {
-        refuse_code(q, 0, &e);
     } else {
         dispatch(q);
     }

@@ -23,7 +23,7 @@ struct session_request {
     enum sessions_lane lane; /* where `settled` goes on, once usage is stored */
     tda_status (*settled)(struct store_job *j, struct store *s);
     tda_str id, title;
-    bool own, as_lines; /* what get and export found; how turns are written */
+    bool own, as_lines; /* is what was found the user's; how turns are written */
     uint64_t after, limit, n, last, bytes;
     bool more;
     struct buf line;
@@ -68,7 +68,7 @@ static void submit(struct session_request *r, enum sessions_lane lane, tda_statu
     struct error e = {.retry_ms = -1};
     struct request *q = r->q;
     r->job.run = run;
-    if (!sessions_submit(sessions_of(q), lane, &r->job, &e)) return;
+    if (!sessions_submit(sessions_of(q), &q->principal, q->user, lane, &r->job, &e)) return;
     request_reply(q, &e);
 }
 
@@ -183,7 +183,7 @@ static tda_status inherit(struct session_request *r, struct error *e) {
     struct request *q = r->q;
     struct snapshot *s GUARD(snapshot_unref_p) = NULL;
     struct jw w;
-    tda_status status = contexts_peek(router_options(q->router)->contexts, q->user, &s, e);
+    tda_status status = contexts_peek(router_options(q->router)->contexts, &q->principal, q->user, &s, e);
     if (status) return status;
     jw_init(&w, &r->line);
     jw_begin_object(&w);
@@ -217,37 +217,34 @@ void session_create(struct request *q) {
     submit(r, LANE_WRITE, run_create);
 }
 
-/* A write to another's session is told apart from one to none only where he may be read. */
+/* Whose sessions may be read: absent, everybody's. A write to another's is told apart from one to none only where he may be read.
+ */
+static tda_str readable(const struct session_request *r) {
+    return router_options(r->q->router)->config->sessions_filter ? r->job.user : (tda_str){0};
+}
+
 static void find_owner(void *arg, const struct session_row *row, tda_str cursor) {
     struct session_request *r = arg;
     (void)cursor;
-    r->own = tda_str_eq(row->user, r->q->user);
-    if (!r->own && router_config(r->q->router)->sessions_filter) return;
-    r->n++;
+    r->own = tda_str_eq(row->user, r->job.user);
 }
 
 static tda_status judge_write(struct session_request *r, struct store *s, struct error *e) {
-    tda_status status = s->ops->get(s, r->id, find_owner, r, e);
-    if (status) return status;
-    if (r->own) return TDA_OK;
-    if (r->n) {
-        error_set(e, TDA_E_DENIED, "session_read_only", "this session belongs to another user: it can be read, not written");
-    } else {
-        error_set(e, TDA_E_NOT_FOUND, "session_not_found", "there is no such session of this user");
-        error_hint(e, "session.list shows them, session.create makes one");
-    }
+    tda_status status = s->ops->get(s, readable(r), r->id, find_owner, r, e);
+    if (status || r->own) return status;
+    error_set(e, TDA_E_DENIED, "session_read_only", "this session belongs to another user: it can be read, not written");
     error_field(e, "session");
-    return e->status;
+    return TDA_E_DENIED;
 }
 
 static tda_status run_rename(struct store_job *j, struct store *s) {
     struct session_request *r = CONTAINER_OF(j, struct session_request, job);
-    return s->ops->rename(s, r->q->user, r->id, r->title, &j->error);
+    return s->ops->rename(s, j->user, r->id, r->title, &j->error);
 }
 
 static tda_status run_delete(struct store_job *j, struct store *s) {
     struct session_request *r = CONTAINER_OF(j, struct session_request, job);
-    return s->ops->remove(s, r->q->user, r->id, &j->error);
+    return s->ops->remove(s, j->user, r->id, &j->error);
 }
 
 static tda_status run_judge(struct store_job *j, struct store *s) {
@@ -314,6 +311,7 @@ static tda_status run_list(struct store_job *j, struct store *s) {
     struct session_request *r = CONTAINER_OF(j, struct session_request, job);
     struct jw *w = &r->q->out;
     jw_open_array(w, "sessions");
+    r->query.user = readable(r);
     tda_status status = s->ops->list(s, &r->query, list_one, r, &j->error);
     jw_end_array(w);
     if (r->more) jw_put_str(w, "cursor", buf_str(&r->line));
@@ -342,7 +340,6 @@ void session_list(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    if (router_config(q->router)->sessions_filter) r->query.user = q->user;
     r->query.search = json_str(request_param(q, "search"));
     r->query.cursor = json_str(request_param(q, "cursor"));
     r->query.limit = r->limit + 1;
@@ -355,8 +352,6 @@ static void write_header(void *arg, const struct session_row *row, tda_str curso
     struct session_request *r = arg;
     struct jw lines, *w = &r->q->out;
     (void)cursor;
-    r->own = !router_config(r->q->router)->sessions_filter || tda_str_eq(row->user, r->q->user);
-    if (!r->own) return;
     if (!r->as_lines) {
         put_session(w, row);
         return;
@@ -396,15 +391,10 @@ static bool write_turn(void *arg, const struct turn_row *row) {
 static tda_status run_get(struct store_job *j, struct store *s) {
     struct session_request *r = CONTAINER_OF(j, struct session_request, job);
     struct jw *w = &r->q->out;
-    tda_status status = s->ops->get(s, r->id, write_header, r, &j->error);
-    if (!status && !r->own) {
-        error_hint(&j->error, "session.list shows them");
-        status = error_set(&j->error, TDA_E_NOT_FOUND, "session_not_found", "there is no such session of this user");
-        error_field(&j->error, "session");
-    }
+    tda_status status = s->ops->get(s, readable(r), r->id, write_header, r, &j->error);
     if (status) return status;
     if (!r->as_lines) jw_open_array(w, "history");
-    status = s->ops->turns(s, r->id, r->after, false, write_turn, r, &j->error);
+    status = s->ops->turns(s, readable(r), r->id, r->after, false, write_turn, r, &j->error);
     if (!r->as_lines) jw_end_array(w);
     if (r->as_lines) jw_put_str(w, "lines", buf_str(&r->line));
     if (r->more) jw_put_u64(w, "next", r->last);
@@ -452,7 +442,7 @@ static tda_status run_usage(struct store_job *j, struct store *s) {
     struct session_request *r = CONTAINER_OF(j, struct session_request, job);
     struct jw *w = &r->q->out;
     jw_open_array(w, "usage");
-    tda_status status = s->ops->usage(s, r->q->user, r->from_day, write_usage, r, &j->error);
+    tda_status status = s->ops->usage(s, j->user, r->from_day, write_usage, r, &j->error);
     jw_end_array(w);
     jw_open_object(w, "total");
     put_sums(w, &r->total);
@@ -479,14 +469,10 @@ static tda_status run_backup(struct store_job *j, struct store *s) {
     return s->ops->backup(s, r->path, &j->error);
 }
 
-/* The daemon writes with its own rights: only who is known to be its user may say where. */
 void store_backup(struct request *q) {
     struct error e = {.retry_ms = -1};
     struct session_request *r = prepare(q, &e);
-    if (r && !q->caller.is_ipc) {
-        error_set(&e, TDA_E_DENIED, "ipc_only", "a backup can be asked for on an ipc listener only");
-        error_hint(&e, "connect to the daemon's ipc address");
-    } else if (r) {
+    if (r) {
         r->path = arena_dup(&q->arena, json_str(request_param(q, "path")));
         if (!r->path) error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory");
     }
@@ -518,7 +504,7 @@ static void reply_erased(struct erasing *x, const struct error *e) {
 
 static tda_status run_erase(struct store_job *j, struct store *s) {
     struct erasing *x = CONTAINER_OF(j, struct erasing, job);
-    return s->ops->erase(s, x->q->user, &x->removed, &j->error);
+    return s->ops->erase(s, j->user, &x->removed, &j->error);
 }
 
 static void on_erased(struct store_job *j) {
@@ -538,7 +524,7 @@ static void erase(struct request *q) {
         return;
     }
     x->q = q;
-    x->had_context = !contexts_is_shared(o->contexts) && contexts_delete(o->contexts, q->user, NULL) == TDA_OK;
+    x->had_context = !contexts_is_shared(o->contexts) && contexts_delete(o->contexts, &q->principal, q->user, NULL) == TDA_OK;
     router_forget(q->router, q->user, true);
     servers_forget_user(o->loops[contexts_loop(o->contexts, q->user)], q->user);
     pins_erase(o->agent, q->user);
@@ -546,7 +532,7 @@ static void erase(struct request *q) {
     x->job = (struct store_job){.run = run_erase, .done = on_erased};
     if (!o->agent->sessions)
         reply_erased(x, NULL);
-    else if (sessions_submit(o->agent->sessions, LANE_WRITE, &x->job, &e))
+    else if (sessions_submit(o->agent->sessions, &q->principal, q->user, LANE_WRITE, &x->job, &e))
         request_reply(q, &e);
 }
 

@@ -68,6 +68,6 @@ void task_list(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    tasks_write(router_tasks(q->router), q->user, (uint64_t)limit, &q->out);
-    request_reply(q, NULL);
+    tda_status s = tasks_write(router_tasks(q->router), &q->principal, q->user, (uint64_t)limit, &q->out, &e);
+    request_reply(q, s ? &e : NULL);
 }

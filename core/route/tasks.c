@@ -235,11 +235,14 @@ static bool read_id(tda_str id, uint32_t *boot, uint64_t *number) {
     return strcmp(text, again) == 0;
 }
 
-tda_status tasks_find(struct tasks *ts, tda_str user, tda_str id, struct task_entry **ret, struct error *e) {
+tda_status tasks_find(struct tasks *ts, const struct principal *who, tda_str user, tda_str id, struct task_entry **ret,
+                      struct error *e) {
     uint32_t boot = 0;
     uint64_t number = 0;
     struct task_entry *t = NULL;
     bool his = false;
+    tda_status s = principal_may(who, user, e);
+    if (s) return s;
     if (!id.p || !read_id(id, &boot, &number)) return not_found(e);
     if (boot != ts->boot) {
         error_set(e, TDA_E_NOT_FOUND, "task_lost", "this task is of an earlier life of the daemon, and ended with it");
@@ -275,7 +278,9 @@ static void write_one(const struct task_entry *t, int64_t now, struct jw *w) {
 }
 
 /* References are taken under the lock, the text is made outside. */
-void tasks_write(struct tasks *ts, tda_str user, uint64_t limit, struct jw *w) {
+tda_status tasks_write(struct tasks *ts, const struct principal *who, tda_str user, uint64_t limit, struct jw *w, struct error *e) {
+    tda_status s = principal_may(who, user, e);
+    if (s) return s;
     struct task_entry **found = calloc(limit ? limit : 1, sizeof *found);
     uint64_t n = 0;
     int64_t now = clock_now_ns();
@@ -294,6 +299,7 @@ void tasks_write(struct tasks *ts, tda_str user, uint64_t limit, struct jw *w) {
     }
     jw_end_array(w);
     free(found);
+    return TDA_OK;
 }
 
 uint64_t tasks_clean(struct tasks *ts) {

@@ -5,11 +5,13 @@
  * t-BOOT-NUMBER: one of another life of the daemon is known as such.
  *
  * Threads: the table and the lists stand under one lock, which is held for a look-up or a move. Events, polls and the result are
- * touched on the task's loop alone (task_poll.c). Whose a task is is judged in tasks_find and nowhere else. */
+ * touched on the task's loop alone (task_poll.c). Whose a task is, and who may act for him, is judged in
+ * tasks_find and tasks_write. */
 #ifndef ROUTE_TASKS_H
 #define ROUTE_TASKS_H
 
 #include "base/hash_table.h"
+#include "base/principal.h"
 #include "base/ref.h"
 #include "loop/loop.h"
 #include "route/event_queue.h"
@@ -59,13 +61,14 @@ void tasks_free(struct tasks *ts);
 /* [any] On the table, pending. The reference is the caller's, and is its request's from then on. */
 tda_status tasks_add(struct tasks *ts, tda_str user, const char *method, struct loop *l, struct request *q, bool submitted,
                      struct task_entry **ret);
-/* [any] The one accessor: takes a reference. `task_lost`: of another life of the daemon. `denied`: another user's. */
-tda_status tasks_find(struct tasks *ts, tda_str user, tda_str id, struct task_entry **ret, struct error *e);
+/* [any] Takes a reference. `task_lost`: of another life of the daemon. `denied`: another user's. */
+tda_status tasks_find(struct tasks *ts, const struct principal *who, tda_str user, tda_str id, struct task_entry **ret,
+                      struct error *e);
 void task_unref(struct task_entry *t); /* [any] NULL is fine */
 const char *task_state_name(int state);
 
 /* [any] At most `limit` of a user's, the newest first. */
-void tasks_write(struct tasks *ts, tda_str user, uint64_t limit, struct jw *w);
+tda_status tasks_write(struct tasks *ts, const struct principal *who, tda_str user, uint64_t limit, struct jw *w, struct error *e);
 uint64_t tasks_clean(struct tasks *ts); /* drops what is too old; how many */
 /* [any] A user's are gone: ended ones at once, and with `running` those that run are cancelled and keep nothing. How many. */
 uint64_t tasks_forget(struct tasks *ts, tda_str user, bool running);

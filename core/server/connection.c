@@ -8,6 +8,9 @@
  * since each of its steps wakes another thread. Replies are joined in one buffer while the writing chain runs, and while the
  * reading chain hands up what arrived together, so a burst costs one system call.
  *
+ * A websocket hands over messages and not bytes (nng_msg): what came is put behind its length into `in`, what goes is taken from
+ * `writing` one by one, and everything between is the same as for bytes. nng keeps the time of its handshake, and its size limit.
+ *
  * References: the reading chain (ends with the connection), a write that is under way, each request without its reply. */
 #include "server/server_impl.h"
 
@@ -27,8 +30,8 @@ struct connection {
     struct server *server;
     struct peer peer;
     nng_stream *stream;
-    nng_aio *recv_aio, *send_aio;
-    nng_aio *now_aio; /* without callback; under the lock */
+    nng_aio *recv_aio, *send_aio, *rest_aio; /* rest: for a step of the reading chain that reads nothing */
+    nng_aio *now_aio;                        /* without callback; under the lock */
     _Atomic uint32_t refs;
 
     /* the reading chain's */
@@ -37,9 +40,11 @@ struct connection {
     int64_t deadline_ns; /* of the handshake, or of a message begun; 0: none */
     size_t progress;
 
+    bool is_ws, is_tls;
+
     pthread_mutex_t lock;
     struct buf pending, writing; /* replies */
-    size_t written;
+    size_t written, sending;     /* sending: a websocket's message that is on its way */
     bool send_busy;
     bool handing; /* the reading chain hands up, and writes what is answered meanwhile */
     bool paused;  /* the reading chain rests until there is room */
@@ -70,6 +75,7 @@ static void unref(struct connection *c) {
     nng_stream_free(c->stream);
     nng_aio_reap(c->recv_aio); /* this may be a callback of theirs */
     nng_aio_reap(c->send_aio);
+    nng_aio_reap(c->rest_aio);
     nng_aio_reap(c->now_aio);
     buf_fini(&c->in);
     buf_fini(&c->pending);
@@ -135,8 +141,24 @@ static bool write_at_once(struct connection *c) {
     return !rc;
 }
 
+/* The next reply as a message. False: out of memory. */
+static bool set_message(struct connection *c) {
+    const unsigned char *p = (const unsigned char *)c->writing.p + c->written;
+    nng_msg *msg;
+    size_t n = (size_t)sp_length(p);
+    if (nng_msg_alloc(&msg, n)) return false;
+    memcpy(nng_msg_body(msg), p + SP_LENGTH_SIZE, n);
+    nng_aio_set_msg(c->send_aio, msg);
+    c->sending = SP_LENGTH_SIZE + n;
+    return true;
+}
+
 static void start_write(struct connection *c) {
-    set_iov(c, c->send_aio);
+    if (c->is_ws && !set_message(c)) {
+        kill_connection(c);
+        return;
+    }
+    if (!c->is_ws) set_iov(c, c->send_aio);
     nng_aio_set_timeout(c->send_aio, WRITE_STALL_MS);
     c->send_busy = true;
     ref(c);
@@ -147,7 +169,7 @@ static void start_write(struct connection *c) {
 static void write_on(struct connection *c) {
     if (c->send_busy || c->handing) return;
     while (!c->dead && take_pending(c)) {
-        if (write_at_once(c)) continue;
+        if (!c->is_ws && !c->is_tls && write_at_once(c)) continue;
         if (!c->dead) start_write(c);
         return;
     }
@@ -164,18 +186,21 @@ static bool has_room(const struct connection *c) {
 static void wake_reader(struct connection *c) {
     if (!c->paused || !(c->dead || (has_room(c) && !c->closing))) return;
     c->paused = false;
-    nng_sleep_aio(0, c->recv_aio);
+    nng_sleep_aio(0, c->rest_aio);
 }
 
 static void send_done(void *arg) {
     struct connection *c = arg;
     int rc = nng_aio_result(c->send_aio);
+    nng_msg *unsent = c->is_ws ? nng_aio_get_msg(c->send_aio) : NULL;
+    if (unsent) nng_msg_free(unsent);
+    nng_aio_set_msg(c->send_aio, NULL);
     pthread_mutex_lock(&c->lock);
     c->send_busy = false;
     if (rc)
         kill_connection(c);
     else
-        c->written += nng_aio_count(c->send_aio);
+        c->written += c->is_ws ? c->sending : nng_aio_count(c->send_aio);
     write_on(c);
     wake_reader(c);
     pthread_mutex_unlock(&c->lock);
@@ -330,20 +355,43 @@ static void set_deadline(struct connection *c, size_t got) {
     }
 }
 
-static bool is_late(const struct connection *c) {
-    return c->deadline_ns && clock_now_ns() >= c->deadline_ns;
+/* Behind its length. False: out of memory, or larger than a message may be. */
+static bool take_message(struct connection *c, size_t *got) {
+    unsigned char head[SP_HEAD_MAX];
+    nng_msg *msg = nng_aio_get_msg(c->recv_aio);
+    *got = 0;
+    if (!msg) return true;
+    buf_add(&c->in, head, sp_head(&c->sp, nng_msg_len(msg), head));
+    buf_add(&c->in, nng_msg_body(msg), nng_msg_len(msg));
+    *got = nng_msg_len(msg);
+    nng_msg_free(msg);
+    nng_aio_set_msg(c->recv_aio, NULL);
+    return c->in.status == TDA_OK;
 }
 
 static void recv_done(void *arg) {
     struct connection *c = arg;
-    size_t got = nng_aio_count(c->recv_aio); /* 0 after a rest, and at a timeout, which nng (1.5.2) calls no error after a rest */
-    if (nng_aio_result(c->recv_aio) || (!got && is_late(c))) {
+    size_t got = nng_aio_count(c->recv_aio);
+    bool ends = nng_aio_result(c->recv_aio) != 0 || (c->is_ws && !take_message(c, &got));
+    if (ends) {
         reading_ends(c);
         return;
     }
-    c->in.n += got;
+    if (!c->is_ws) c->in.n += got;
     set_deadline(c, got);
     read_on(c);
+}
+
+/* An aio of its own, for one that has slept keeps no time in a read any more (nng 1.5.2). */
+static void rest_done(void *arg) {
+    read_on(arg);
+}
+
+/* A websocket that its client closes between two reads says nothing to the second one (nng 1.5.2): look whether it is so. */
+static void end_if_closed(struct connection *c) {
+    bool ignored;
+    if (c->is_ws && nng_stream_get_bool(c->stream, NNG_OPT_TCP_NODELAY, &ignored) == NNG_ECLOSED)
+        nng_aio_abort(c->recv_aio, NNG_ECLOSED);
 }
 
 /* Under the lock, because nng never ends what is begun on a stream that is closed already. False: it is. */
@@ -353,9 +401,10 @@ static bool start_read(struct connection *c, size_t want) {
     pthread_mutex_lock(&c->lock);
     bool dead = c->dead;
     if (!dead) {
-        nng_aio_set_iov(c->recv_aio, 1, &iov);
+        if (!c->is_ws) nng_aio_set_iov(c->recv_aio, 1, &iov);
         nng_aio_set_timeout(c->recv_aio, !c->deadline_ns ? NNG_DURATION_INFINITE : left > 0 ? (nng_duration)left : 1);
         nng_stream_recv(c->stream, c->recv_aio);
+        end_if_closed(c);
     }
     pthread_mutex_unlock(&c->lock);
     return !dead;
@@ -392,16 +441,18 @@ static void greet(struct connection *c) {
     pthread_mutex_unlock(&c->lock);
 }
 
+static void free_aios(struct connection *c) {
+    nng_aio *const all[] = {c->recv_aio, c->send_aio, c->rest_aio, c->now_aio};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i]) nng_aio_free(all[i]);
+}
+
 static struct connection *make_connection(struct server *s, struct listener *l, nng_stream *stream) {
     struct connection *c = calloc(1, sizeof *c);
     if (!c) return NULL;
-    if (nng_aio_alloc(&c->recv_aio, recv_done, c)) {
-        free(c);
-        return NULL;
-    }
-    if (nng_aio_alloc(&c->send_aio, send_done, c) || nng_aio_alloc(&c->now_aio, NULL, NULL)) {
-        nng_aio_free(c->send_aio); /* NULL is fine */
-        nng_aio_free(c->recv_aio);
+    if (nng_aio_alloc(&c->recv_aio, recv_done, c) || nng_aio_alloc(&c->send_aio, send_done, c) ||
+        nng_aio_alloc(&c->rest_aio, rest_done, c) || nng_aio_alloc(&c->now_aio, NULL, NULL)) {
+        free_aios(c);
         free(c);
         return NULL;
     }
@@ -411,7 +462,9 @@ static struct connection *make_connection(struct server *s, struct listener *l, 
     c->server = s;
     c->stream = stream;
     c->peer = (struct peer){atomic_fetch_add(&s->last_id, 1) + 1, l->is_ipc, (uint32_t)uid, l->url};
-    c->sp = (struct sp){.is_ipc = l->is_ipc, .max = (uint64_t)config_now(s->config)->limits_message};
+    c->is_ws = l->is_ws;
+    c->is_tls = l->is_tls;
+    c->sp = (struct sp){.is_ipc = l->is_ipc, .greeted = l->is_ws, .max = (uint64_t)config_now(s->config)->limits_message};
     atomic_init(&c->refs, 1);
     pthread_mutex_init(&c->lock, NULL);
     buf_init(&c->in, max);
@@ -437,7 +490,7 @@ void connection_accept(struct server *s, struct listener *l, nng_stream *stream)
     s->alive++;
     pthread_mutex_unlock(&s->lock);
     set_deadline(c, 0);
-    greet(c);
+    if (!c->is_ws) greet(c);
     read_on(c);
 }
 
@@ -450,6 +503,12 @@ void connection_stop(struct connection *c, bool at_once) {
         write_on(c);
     wake_reader(c);
     pthread_mutex_unlock(&c->lock);
+}
+
+/* A TLS stream whose TCP ends between two reads says nothing to the second one, not even its time (nng 1.5.2). */
+void connection_check(struct connection *c) {
+    nng_sockaddr peer;
+    if (c->is_tls && nng_stream_get_addr(c->stream, NNG_OPT_REMADDR, &peer)) connection_stop(c, true);
 }
 
 struct connection *connection_next(struct connection *c) {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "server/server_impl.h"
+#include "server/tls.h"
 
 enum { RETRY_MS = 100 };
 
@@ -53,30 +54,77 @@ static tda_status clear_path(const char *url, const char *path, struct error *e)
     return TDA_OK;
 }
 
-/* ---- tcp ---- */
+/* ---- tcp, tls+tcp, ws, wss ---- */
+
+static bool begins(const char *url, const char *with) {
+    return strncmp(url, with, strlen(with)) == 0;
+}
+
+static bool is_tls(const char *url) {
+    return begins(url, "tls+tcp://") || begins(url, "wss://");
+}
+
+static bool is_ws(const char *url) {
+    return begins(url, "ws://") || begins(url, "wss://");
+}
 
 static bool is_loopback(const char *url) {
-    static const char *const hosts[] = {"tcp://127.0.0.1:", "tcp://localhost:", "tcp://[::1]:"};
+    static const char *const hosts[] = {"127.0.0.1:", "localhost:", "[::1]:"};
+    const char *host = strstr(url, "://") + 3;
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
-        if (strncmp(url, hosts[i], strlen(hosts[i])) == 0) return true;
+        if (begins(host, hosts[i])) return true;
     return false;
 }
 
-static tda_status refuse_open_tcp(struct error *e, const char *url) {
-    cannot(e, TDA_E_DENIED, url, "tcp has no identity yet, so it is bound to loopback only");
-    error_hint(e, "use tcp://127.0.0.1:PORT, or an ipc:// socket");
+static tda_status refuse_plain(struct error *e, const char *url) {
+    cannot(e, TDA_E_DENIED, url, "tokens, questions and answers would cross the network readable");
+    error_hint(e,
+               "use tls+tcp or wss, or 127.0.0.1; identity.allow_plain allows it where something else keeps the network private");
     return TDA_E_DENIED;
+}
+
+tda_status server_check(const struct config *c, struct error *e) {
+    for (char **url = c->listen; *url; url++) {
+        nng_tls_config *tls = NULL;
+        if (begins(*url, "ipc://")) continue;
+        if (!is_tls(*url) && !is_loopback(*url) && !c->identity_plain) return refuse_plain(e, *url);
+        tda_status s = is_tls(*url) ? tls_load(c, *url, &tls, e) : TDA_OK;
+        if (tls) nng_tls_config_free(tls);
+        if (s) return s;
+    }
+    return TDA_OK;
 }
 
 /* With port 0 the system chose one. */
 static tda_status name_port(struct listener *l) {
     int port = 0;
-    char url[160];
-    const char *colon = strrchr(l->url, ':');
-    if (strcmp(colon, ":0") != 0 || nng_stream_listener_get_int(l->nng, NNG_OPT_TCP_BOUND_PORT, &port)) return TDA_OK;
-    snprintf(url, sizeof url, "%.*s:%d", (int)(colon - l->url), l->url, port);
+    char url[300];
+    char *host = strstr(l->url, "://") + 3, *path = l->is_ws ? host + strcspn(host, "/") : l->url + strlen(l->url);
+    bool chosen = path - host > 2 && strncmp(path - 2, ":0", 2) == 0;
+    if (!chosen || nng_stream_listener_get_int(l->nng, NNG_OPT_TCP_BOUND_PORT, &port)) return TDA_OK;
+    snprintf(url, sizeof url, "%.*s%d%s", (int)(path - 1 - l->url), l->url, port, path);
     free(l->url);
     return (l->url = str_dup(tda_str_of(url))) ? TDA_OK : TDA_E_NOMEM;
+}
+
+static int set_tcp(struct listener *l, const struct config *c) {
+    int rc = nng_stream_listener_set_bool(l->nng, NNG_OPT_TCP_NODELAY, true);
+    if (rc || !l->is_ws) return rc;
+    /* "ws:msgmode" makes a message of a frame; nng has no public name for it. */
+    rc = nng_stream_listener_set_bool(l->nng, "ws:msgmode", true);
+    if (!rc) rc = nng_stream_listener_set_string(l->nng, NNG_OPT_WS_PROTOCOL, "rep.sp.nanomsg.org");
+    if (!rc) rc = nng_stream_listener_set_size(l->nng, NNG_OPT_RECVMAXSZ, (size_t)c->limits_message);
+    if (!rc) rc = nng_stream_listener_set_size(l->nng, NNG_OPT_WS_RECVMAXFRAME, (size_t)c->limits_message);
+    return rc;
+}
+
+static tda_status set_tls(struct listener *l, const struct config *c, struct error *e) {
+    nng_tls_config *tls;
+    tda_status s = tls_load(c, l->url, &tls, e);
+    if (s) return s;
+    int rc = nng_stream_listener_set_ptr(l->nng, NNG_OPT_TLS_CONFIG, tls);
+    nng_tls_config_free(tls); /* the listener has it now */
+    return rc ? cannot(e, TDA_E_IO, l->url, nng_strerror(rc)) : TDA_OK;
 }
 
 /* ---- both ---- */
@@ -95,24 +143,30 @@ static void accept_done(void *arg) {
     nng_stream_listener_accept(l->nng, l->aio);
 }
 
-static tda_status start(struct listener *l, const char *url, struct error *e) {
-    int rc = nng_stream_listener_alloc(&l->nng, url);
-    if (!rc && l->is_ipc) rc = nng_stream_listener_set_int(l->nng, NNG_OPT_IPC_PERMISSIONS, 0600);
-    if (!rc && !l->is_ipc) rc = nng_stream_listener_set_bool(l->nng, NNG_OPT_TCP_NODELAY, true);
+/* Where others than the daemon's own user are let in, each peer is judged by his uid; else the system keeps them out. */
+static int ipc_mode(const struct config *c) {
+    return c->front_ends.n || c->operators.n ? 0666 : 0600;
+}
+
+static tda_status start(struct listener *l, const struct config *c, struct error *e) {
+    int rc = nng_stream_listener_alloc(&l->nng, l->url);
+    if (!rc) rc = l->is_ipc ? nng_stream_listener_set_int(l->nng, NNG_OPT_IPC_PERMISSIONS, ipc_mode(c)) : set_tcp(l, c);
+    tda_status s = !rc && l->is_tls ? set_tls(l, c, e) : TDA_OK;
+    if (s) return s;
     if (!rc) rc = nng_stream_listener_listen(l->nng);
     if (!rc) rc = nng_aio_alloc(&l->aio, accept_done, l);
-    return rc ? cannot(e, TDA_E_IO, url, nng_strerror(rc)) : TDA_OK;
+    return rc ? cannot(e, TDA_E_IO, l->url, nng_strerror(rc)) : TDA_OK;
 }
 
 tda_status listener_open(struct server *s, const char *url, struct error *e) {
     if (s->n_listeners == LISTENERS_MAX) return cannot(e, TDA_E_LIMIT, url, "too many listeners");
     struct listener *l = &s->listeners[s->n_listeners];
-    *l = (struct listener){.server = s, .url = str_dup(tda_str_of(url)), .is_ipc = strncmp(url, "ipc://", 6) == 0};
+    *l = (struct listener){
+        .server = s, .url = str_dup(tda_str_of(url)), .is_ipc = begins(url, "ipc://"), .is_ws = is_ws(url), .is_tls = is_tls(url)};
     s->n_listeners++;
     if (!l->url) return cannot(e, TDA_E_NOMEM, url, "out of memory");
-    if (!l->is_ipc && !is_loopback(url)) return refuse_open_tcp(e, url);
     tda_status status = l->is_ipc ? clear_path(url, url + 6, e) : TDA_OK;
-    if (!status) status = start(l, url, e);
+    if (!status) status = start(l, s->config, e);
     if (status) return status;
     if (l->is_ipc)
         l->path = str_dup(tda_str_of(url + 6));

@@ -5,6 +5,26 @@
 
 #include "base/clock.h"
 
+enum { CHECK_MS = 2000 };
+
+static void on_check(void *arg) {
+    struct server *s = arg;
+    if (nng_aio_result(s->check)) return; /* stopped */
+    pthread_mutex_lock(&s->lock);
+    for (struct connection *c = LIST_FIRST(&s->connections); c; c = connection_next(c)) connection_check(c);
+    pthread_mutex_unlock(&s->lock);
+    nng_sleep_aio(CHECK_MS, s->check);
+}
+
+static tda_status start_checks(struct server *s) {
+    bool needed = false;
+    for (size_t i = 0; i < s->n_listeners; i++) needed |= s->listeners[i].is_tls;
+    if (!needed) return TDA_OK;
+    if (nng_aio_alloc(&s->check, on_check, s)) return TDA_E_NOMEM;
+    nng_sleep_aio(CHECK_MS, s->check);
+    return TDA_OK;
+}
+
 tda_status server_start(const struct config *c, const struct server_ops *ops, void *arg, struct server **ret, struct error *e) {
     struct server *s = calloc(1, sizeof *s);
     tda_status status = TDA_OK;
@@ -20,6 +40,7 @@ tda_status server_start(const struct config *c, const struct server_ops *ops, vo
     pthread_mutex_init(&s->lock, NULL);
     *ret = s; /* requests may come before this returns, and ask for the urls: those are known by then */
     for (char **url = c->listen; *url && !status; url++) status = listener_open(s, *url, e);
+    if (!status && start_checks(s)) status = error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     if (status) {
         *ret = NULL;
         server_stop_listening(s);
@@ -38,6 +59,7 @@ const char *const *server_urls(const struct server *s) {
 void server_stop_listening(struct server *s) {
     atomic_store(&s->stopping, true);
     for (size_t i = 0; i < s->n_listeners; i++) listener_close(&s->listeners[i]);
+    if (s->check) nng_aio_stop(s->check);
 }
 
 /* Under the lock: a connection that is freed leaves the list under it too. */
@@ -74,6 +96,7 @@ void server_stop(struct server *s, int64_t grace_ns) {
         if (l->nng) nng_stream_listener_free(l->nng);
         free(l->url);
     }
+    if (s->check) nng_aio_free(s->check);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -87,4 +110,18 @@ void server_stats(const struct server *s, struct server_stats *ret) {
                                  .replies_total = s->replies,
                                  .malformed = s->malformed,
                                  .oversized = s->oversized};
+}
+
+void front_door_write(const struct server *s, struct jw *w) {
+    struct server_stats stats;
+    server_stats(s, &stats);
+    jw_open_object(w, "front_door");
+    jw_put_u64(w, "connections", stats.connections);
+    jw_put_u64(w, "connections_total", stats.connections_total);
+    jw_put_u64(w, "connections_refused", stats.refused);
+    jw_put_u64(w, "requests", stats.requests_total);
+    jw_put_u64(w, "replies", stats.replies_total);
+    jw_put_u64(w, "malformed", stats.malformed);
+    jw_put_u64(w, "oversized", stats.oversized);
+    jw_end_object(w);
 }

@@ -1,4 +1,5 @@
-/* The front door: nng REP, spoken by us over nng's stream API (core/adr/0001). The only folder that includes nng.
+/* The front door: nng REP, spoken by us over nng's stream API (core/adr/0001), on ipc, tcp, tls+tcp, ws and wss. The only folder
+ * that includes nng.
  *
  * nng's threads run everything here: they decode frames and hand whole messages up; they never wait. A reply may come on any
  * thread, in any order, while the connection lives or after it. Bounds: connections, requests and bytes per connection, message
@@ -8,6 +9,7 @@
 #define SERVER_SERVER_H
 
 #include "config/config.h"
+#include "json/json.h"
 
 struct server;
 struct server_request; /* one message that waits for its reply; ends with exactly one server_reply */
@@ -30,8 +32,11 @@ struct server_ops {
     void (*gone)(void *arg, uint64_t connection);
 };
 
-/* Opens every url of config->listen. An ipc socket gets mode 0600; a stale one is removed, a live one refused ("another tdad ...").
- * tcp binds loopback only (E_DENIED names the listener). Errors name the listener and the reason. [main] */
+/* Can what config->listen says be opened? Binds nothing. tcp and ws leave loopback only where identity.allow_plain says so
+ * (E_DENIED); tls+tcp and wss need tls.cert and tls.key. Errors name the listener or the setting, and the reason. [main] */
+tda_status server_check(const struct config *c, struct error *e);
+/* Opens every url, after server_check. An ipc socket gets mode 0600, or where identity.front_ends or operators name others, 0666:
+ * each peer is judged by its uid; a stale one is removed, a live one refused ("another tdad ..."). [main] */
 tda_status server_start(const struct config *c, const struct server_ops *ops, void *arg, struct server **ret, struct error *e);
 void server_reply(struct server_request *r, tda_str text); /* [any] copies */
 void server_stop_listening(struct server *s);              /* [main] no new connections, no new requests read */
@@ -42,6 +47,7 @@ struct server_stats {
     uint64_t connections, connections_total, refused, requests_total, replies_total, malformed, oversized;
 };
 void server_stats(const struct server *s, struct server_stats *ret); /* [any] */
+void front_door_write(const struct server *s, struct jw *w);         /* [any] them, as the member front_door */
 /* The urls in use: tcp with port 0 shows the port it got. NULL-terminated, lives as long as s. */
 const char *const *server_urls(const struct server *s);
 

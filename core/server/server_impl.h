@@ -18,7 +18,7 @@ struct listener {
     nng_aio *aio;
     char *url;
     char *path; /* of an ipc socket, removed at the end */
-    bool is_ipc;
+    bool is_ipc, is_ws, is_tls;
     atomic_bool closing;
 };
 
@@ -32,6 +32,7 @@ struct server {
     size_t n_listeners;
     const char *urls[LISTENERS_MAX + 1];
     atomic_bool stopping;
+    nng_aio *check; /* looks after connections, where there is TLS; NULL: nowhere */
 
     pthread_mutex_t lock; /* of the list and the number of connections that are not freed yet */
     pthread_cond_t changed;
@@ -50,6 +51,7 @@ void listener_close(struct listener *l); /* no callback of it runs afterwards */
 /* connection.c */
 void connection_accept(struct server *s, struct listener *l, nng_stream *stream); /* owns the stream */
 void connection_stop(struct connection *c, bool at_once);                         /* closes when its replies are written */
+void connection_check(struct connection *c);                                      /* ends it if its peer is gone */
 struct connection *connection_next(struct connection *c);
 
 #endif

@@ -1,6 +1,6 @@
 #include "server/sp.h"
 
-static uint64_t read_u64(const unsigned char *p) {
+uint64_t sp_length(const unsigned char p[SP_LENGTH_SIZE]) {
     uint64_t v = 0;
     for (int i = 0; i < 8; i++) v = v << 8 | p[i];
     return v;
@@ -45,7 +45,7 @@ struct sp_item sp_read(struct sp *sp, tda_str bytes) {
     if (!sp->greeted) return read_greeting(sp, bytes);
     if (sp->is_ipc && bytes.n && p[0] != 1) return (struct sp_item){.kind = SP_BAD};
     if (bytes.n < head) return item;
-    item.claimed = read_u64(p + head - 8);
+    item.claimed = sp_length(p + head - 8);
     tda_str here = {bytes.p + head, bytes.n - head};
     bool whole = here.n >= item.claimed;
     if (whole) here.n = (size_t)item.claimed;

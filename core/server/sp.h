@@ -3,13 +3,15 @@
  *   handshake   00 'S' 'P' 00, protocol (2 bytes), 00 00; each side sends one
  *   frame       on ipc one byte 01 in front; length (8 bytes, big endian); payload
  *   payload     words of 4 bytes up to the first with its top bit set (the request id, after the ids of devices passed), then text
+ *
+ * A websocket's messages are payloads without handshake and length; connection.c puts the length in front.
  */
 #ifndef SERVER_SP_H
 #define SERVER_SP_H
 
 #include "base/base.h"
 
-enum { SP_HANDSHAKE_SIZE = 8, SP_HEAD_MAX = 9, SP_HOPS_MAX = 15, SP_REQ = 0x30, SP_REP = 0x31 };
+enum { SP_HANDSHAKE_SIZE = 8, SP_LENGTH_SIZE = 8, SP_HEAD_MAX = 9, SP_HOPS_MAX = 15, SP_REQ = 0x30, SP_REP = 0x31 };
 
 struct sp {
     bool is_ipc;
@@ -38,5 +40,6 @@ struct sp_item sp_read(struct sp *sp, tda_str bytes);
 void sp_handshake(unsigned char out[SP_HANDSHAKE_SIZE]); /* ours: REP */
 /* The frame's head for a payload of n bytes; its size. */
 size_t sp_head(const struct sp *sp, uint64_t n, unsigned char out[SP_HEAD_MAX]);
+uint64_t sp_length(const unsigned char p[SP_LENGTH_SIZE]); /* what stands there */
 
 #endif

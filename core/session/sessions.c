@@ -239,7 +239,11 @@ static void push_locked(struct lane *l, struct store_job *j) {
     l->can_wait += j->can_wait;
 }
 
-tda_status sessions_submit(struct sessions *ss, enum sessions_lane lane, struct store_job *j, struct error *e) {
+tda_status sessions_submit(struct sessions *ss, const struct principal *who, tda_str user, enum sessions_lane lane,
+                           struct store_job *j, struct error *e) {
+    tda_status s = principal_may(who, user, e);
+    if (s) return s;
+    j->user = user;
     struct lane *l = &ss->lanes[lane];
     pthread_mutex_lock(&l->lock);
     bool room = l->queued + l->reserved < l->max;
@@ -309,7 +313,7 @@ tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
     struct waiting w = {.job = {.run = run_waiting, .done = end_waiting}, .run = run, .arg = arg};
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.wake, NULL);
-    tda_status s = sessions_submit(ss, lane, &w.job, e);
+    tda_status s = sessions_submit(ss, &principal_host, TDA_STR(""), lane, &w.job, e);
     pthread_mutex_lock(&w.lock);
     while (!s && !w.ended) pthread_cond_wait(&w.wake, &w.lock);
     pthread_mutex_unlock(&w.lock);
@@ -357,6 +361,19 @@ void sessions_stats(struct sessions *ss, struct sessions_stats *ret) {
     pthread_mutex_lock(&l->lock);
     ret->queued = l->queued;
     pthread_mutex_unlock(&l->lock);
+}
+
+void sessions_write(struct sessions *ss, struct jw *w) {
+    struct sessions_stats s;
+    sessions_stats(ss, &s);
+    jw_open_object(w, "session_store");
+    jw_put_u64(w, "queued", s.queued);
+    jw_put_u64(w, "groups", s.groups);
+    jw_put_u64(w, "written", s.written);
+    jw_put_u64(w, "failed", s.failed);
+    jw_put_u64(w, "refused", s.refused);
+    jw_put_u64(w, "reads", s.reads);
+    jw_end_object(w);
 }
 
 /* ---- ids and titles ---- */

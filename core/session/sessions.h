@@ -9,13 +9,16 @@
 #ifndef SESSION_SESSIONS_H
 #define SESSION_SESSIONS_H
 
+#include "base/principal.h"
 #include "session/store.h"
+#include "json/json.h"
 
 struct sessions;
 
 struct store_job {
     struct store_job *next;
     bool can_wait; /* a writer's for which nobody waits: goes with the next group, a moment later at the latest */
+    tda_str user;  /* whose rows: sessions_submit has judged that */
     /* [its thread] What it does with the store. A writer's may run again after its group was taken back: it keeps no sums. */
     tda_status (*run)(struct store_job *j, struct store *s);
     /* [its thread] Once, after the commit of what it wrote: status and error say what it came to. */
@@ -34,7 +37,9 @@ struct sessions_stats {
 tda_status sessions_new(struct store *store, uint64_t queue, struct sessions **ret);
 void sessions_free(struct sessions *ss); /* does what is queued, then closes the store. NULL is fine */
 
-tda_status sessions_submit(struct sessions *ss, enum sessions_lane lane, struct store_job *j, struct error *e); /* BUSY */
+/* The way to the store: DENIED when `who` may not act for the user, who becomes the job's; "" for what is nobody's own. BUSY. */
+tda_status sessions_submit(struct sessions *ss, const struct principal *who, tda_str user, enum sessions_lane lane,
+                           struct store_job *j, struct error *e);
 tda_status sessions_reserve(struct sessions *ss, struct error *e); /* BUSY; a place among the writer's */
 void sessions_unreserve(struct sessions *ss);
 void sessions_write_reserved(struct sessions *ss, struct store_job *j);
@@ -56,6 +61,7 @@ tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_
 void sessions_leave(struct sessions *ss, struct session_entry *entry);
 
 void sessions_stats(struct sessions *ss, struct sessions_stats *ret);
+void sessions_write(struct sessions *ss, struct jw *w); /* them, as the member session_store */
 
 /* ---- ids and titles ---- */
 

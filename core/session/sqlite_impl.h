@@ -85,8 +85,8 @@ tda_status sqlite_erase(struct store *s, tda_str user, struct removed *ret, stru
 tda_status sqlite_retain(struct store *s, const struct retention *r, struct removed *ret, struct error *e);
 
 tda_status sqlite_list(struct store *s, const struct session_query *q, session_visit visit, void *arg, struct error *e);
-tda_status sqlite_get(struct store *s, tda_str id, session_visit visit, void *arg, struct error *e);
-tda_status sqlite_turns(struct store *s, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
+tda_status sqlite_get(struct store *s, tda_str user, tda_str id, session_visit visit, void *arg, struct error *e);
+tda_status sqlite_turns(struct store *s, tda_str user, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
                         struct error *e);
 tda_status sqlite_keyed(struct store *s, tda_str user, tda_str key, turn_visit visit, void *arg, struct error *e);
 tda_status sqlite_usage(struct store *s, tda_str user, int64_t from_day, usage_visit visit, void *arg, struct error *e);

@@ -14,9 +14,9 @@ enum { SQL_MAX = 2048, CURSOR_MAX = 2048, OPS_BETWEEN_LOOKS = 10000 };
         "t.") ", k.key, k.digest, k.reply FROM sessions s JOIN turns t ON t.session=s.n LEFT JOIN keys k ON k.turn=t.n"
 
 const char *const read_sql[READ_STATEMENTS] = {
-    [R_GET] = SESSION " WHERE s.id=?1",
-    [R_TURNS] = TURN " WHERE s.id=?1 AND t.turn>?2 ORDER BY t.turn",
-    [R_TURNS_BACK] = TURN " WHERE s.id=?1 AND t.turn>?2 ORDER BY t.turn DESC",
+    [R_GET] = SESSION " WHERE s.id=?1 AND s.user=ifnull(?2, s.user)",
+    [R_TURNS] = TURN " WHERE s.id=?1 AND t.turn>?2 AND s.user=ifnull(?3, s.user) ORDER BY t.turn",
+    [R_TURNS_BACK] = TURN " WHERE s.id=?1 AND t.turn>?2 AND s.user=ifnull(?3, s.user) ORDER BY t.turn DESC",
     [R_KEYED] = TURN " WHERE k.user=?1 AND k.key=?2",
     [R_USAGE] = ("SELECT user, day, provider, model, turns, " SUMS("") " FROM usage WHERE user=?1 AND day>=?2"
                                                                        " ORDER BY day, provider, model"),
@@ -194,11 +194,12 @@ tda_status sqlite_list(struct store *base, const struct session_query *query, se
 
 /* ---- one session ---- */
 
-tda_status sqlite_get(struct store *base, tda_str id, session_visit visit, void *arg, struct error *e) {
+tda_status sqlite_get(struct store *base, tda_str user, tda_str id, session_visit visit, void *arg, struct error *e) {
     struct sqlite_store *s = store_of(base);
     sqlite3_stmt *q = s->read[R_GET];
     struct session_row row;
     bind_str(q, 1, id);
+    bind_str(q, 2, user);
     start_clock(s);
     int code = sqlite3_step(q);
     if (code == SQLITE_ROW) {
@@ -226,13 +227,14 @@ static tda_status visit_turns(struct sqlite_store *s, sqlite3_stmt *q, turn_visi
     return end(s, q, code, e);
 }
 
-tda_status sqlite_turns(struct store *base, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
-                        struct error *e) {
+tda_status sqlite_turns(struct store *base, tda_str user, tda_str id, uint64_t after, bool newest_first, turn_visit visit,
+                        void *arg, struct error *e) {
     struct sqlite_store *s = store_of(base);
     sqlite3_stmt *q = s->read[newest_first ? R_TURNS_BACK : R_TURNS];
     uint64_t n = 0;
     bind_str(q, 1, id);
     bind_u64(q, 2, after);
+    bind_str(q, 3, user);
     return visit_turns(s, q, visit, arg, &n, e);
 }
 

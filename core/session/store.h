@@ -111,11 +111,11 @@ struct store_ops {
     tda_status (*erase)(struct store *s, tda_str user, struct removed *ret, struct error *e);
     tda_status (*retain)(struct store *s, const struct retention *r, struct removed *ret, struct error *e);
 
-    /* ---- reading ---- */
+    /* ---- reading: of get and turns, `user` absent means anybody's; another's is NOT_FOUND, and has no turns ---- */
     tda_status (*list)(struct store *s, const struct session_query *q, session_visit visit, void *arg, struct error *e);
-    tda_status (*get)(struct store *s, tda_str id, session_visit visit, void *arg, struct error *e); /* NOT_FOUND */
+    tda_status (*get)(struct store *s, tda_str user, tda_str id, session_visit visit, void *arg, struct error *e); /* NOT_FOUND */
     /* Turns after number `after` in order; newest_first: from the last one back to it. */
-    tda_status (*turns)(struct store *s, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
+    tda_status (*turns)(struct store *s, tda_str user, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
                         struct error *e);
     tda_status (*keyed)(struct store *s, tda_str user, tda_str key, turn_visit visit, void *arg, struct error *e); /* NOT_FOUND */
     tda_status (*usage)(struct store *s, tda_str user, int64_t from_day, usage_visit visit, void *arg, struct error *e);

@@ -76,8 +76,12 @@ static bool looks(void *arg, int64_t waited_ms) {
 
 int main(void) {
     const char *patience = getenv("RECONNECT_MS");
-    struct tda_client_options o = {
-        .size = sizeof o, .url = getenv("TDA_SOCKET"), .reconnect_ms = patience ? atoi(patience) : 0, .waiting = looks};
+    struct tda_client_options o = {.size = sizeof o,
+                                   .url = getenv("TDA_SOCKET"),
+                                   .auth = getenv("TDA_TOKEN"),
+                                   .ca_file = getenv("TDA_CA"),
+                                   .reconnect_ms = patience ? atoi(patience) : 0,
+                                   .waiting = looks};
     struct tda_client *c;
     struct tda_client_error e;
     char *line = NULL;

@@ -124,13 +124,18 @@ def fits(expected, got):
     return expected == got
 
 
+def token_for(d, url):
+    """What a client's environment has to say."""
+    return {} if url.startswith("ipc:") else {"TDA_TOKEN": d.token, "TDA_CA": str(d.cert)}
+
+
 class Same(unittest.TestCase):
     maxDiff = None
 
     def replies(self, name, url_of):
-        with Upstream(keys={"key-of-bob"}) as up, Daemon(yaml(up), listen=["tcp://127.0.0.1:0"]) as d:
+        with Upstream(keys={"key-of-bob"}) as up, Daemon(yaml(up), listen=["tcp://127.0.0.1:0", "tls+tcp://localhost:0", "ws://127.0.0.1:0/tda"]) as d:
             url = url_of(d)
-            driver = Driver(DRIVERS[name], url) if name in DRIVERS else Nngcat(url)
+            driver = Driver(DRIVERS[name], url, token_for(d, url)) if name in DRIVERS else Nngcat(url)
             got = []
             has_tasks = any(m["name"] == "task.submit" for m in d.client.call("host.methods")["methods"])
             for step in SCENARIO:
@@ -151,8 +156,21 @@ class Same(unittest.TestCase):
         need_peers()
         wanted = self.replies("nngcat", lambda d: d.url)
         for name in DRIVERS:
-            for url_of in (lambda d: d.url, lambda d: d.listeners()[1]):
+            for url_of in (lambda d: d.url, lambda d: d.listeners()[1], lambda d: d.listeners()[2], *([lambda d: d.listeners()[3]] if name == "C" else [])):
                 self.assertEqual(self.replies(name, url_of), wanted, name)
+
+    def test_a_token_that_is_not_good_and_a_certificate_that_nobody_knows(self):
+        need_peers()
+        with Daemon("contexts: {persistence: false}\n", listen=["tcp://127.0.0.1:0", "tls+tcp://localhost:0"]) as d:
+            good, (tcp, tls) = token_for(d, d.listeners()[2]), d.listeners()[1:]
+            for name, command in DRIVERS.items():
+                for env, kind in (({}, "token_required"), ({"TDA_TOKEN": "tda_" + "0" * 64}, "token_invalid")):
+                    driver = Driver(command, tcp, env)
+                    self.assertEqual(driver.hear()["error"]["kind"], kind, name)
+                    driver.close()
+                driver = Driver(command, tls, {"TDA_TOKEN": good["TDA_TOKEN"]})
+                self.assertEqual(driver.hear()["error"]["kind"], "unreachable", name)
+                driver.close()
 
 
 class Broken(unittest.TestCase):
@@ -183,7 +201,7 @@ class Broken(unittest.TestCase):
                 for where in ("request", "between", "reply"):
                     with self.subTest(name=name, scheme=scheme, where=where), tempfile.TemporaryDirectory(dir="/tmp") as folder:
                         proxy = Proxy(self.d.url if scheme == "ipc" else self.d.listeners()[1], folder if scheme == "ipc" else None)
-                        driver = Driver(command, proxy.url)
+                        driver = Driver(command, proxy.url, {"TDA_TOKEN": self.d.token} if scheme == "tcp" else {})
                         text = f"{name} {scheme} {where}"
                         proxy.cut_at(text.encode(), where)
                         reply = driver.say("call", "agent.run", {"user": "bob", "input": text})

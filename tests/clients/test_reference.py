@@ -15,7 +15,7 @@ from tda_client.client import only_reads  # noqa: E402
 from test_clients import SCENARIO, yaml  # noqa: E402
 
 MORE = [{"call": "host.stats"}, {"call": "host.methods"}, {"call": "config.explain"}, {"call": "models.list", "params": {"user": "bob"}},
-        {"call": "plugin.list"}, {"call": "mcp.list", "params": {"user": "bob"}}, {"call": "job.list"}, {"call": "job.run", "params": {"name": "reply_cleanup"}}, {"call": "context.get", "params": {"user": "bob"}},
+        {"call": "plugin.list"}, {"call": "mcp.list", "params": {"user": "bob"}}, {"call": "job.list"}, {"call": "token.list"}, {"call": "job.run", "params": {"name": "reply_cleanup"}}, {"call": "context.get", "params": {"user": "bob"}},
         {"call": "profile.list", "params": {"user": "bob"}}, {"call": "session.list", "params": {"user": "bob"}}, {"call": "usage.get", "params": {"user": "bob"}}]
 
 

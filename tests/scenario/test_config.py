@@ -58,8 +58,8 @@ class Yaml(unittest.TestCase):
         self.bad("loops: 1\n---\nloops: 2", "one document")
         self.bad("[" * 5000, "deep")
         self.bad("listen: []", "at least one")
-        for url in ("ws://x", "ipc://relative", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "tcp://:1"):
-            self.bad(f"listen: ['{url}']", url, "ipc:///absolute/path and tcp://127.0.0.1:PORT")
+        for url in ("ws://x", "ipc://relative", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "tcp://:1", "tls+tcp://h", "wss://h:99999/x", "http://h:1"):
+            self.bad(f"listen: ['{url}']", url, "ipc:///absolute/path, and tcp, tls+tcp, ws and wss with HOST:PORT")
         self.bad(b"loops: \xff\xfe\xff", "UTF-8")
         self.bad(b"x" * (2 << 20), "larger")
         self.bad("- a", "map")
@@ -199,11 +199,12 @@ class CommandLine(unittest.TestCase):
         d.ready()
         d.stop()
 
-    def test_tcp_is_bound_to_loopback_only(self):
-        for url in ("tcp://0.0.0.0:0", "tcp://*:7700", "tcp://192.0.2.1:7700"):
+    def test_what_is_not_encrypted_is_bound_to_loopback_only(self):
+        for url in ("tcp://0.0.0.0:0", "tcp://*:7700", "tcp://192.0.2.1:7700", "ws://*:7700/tda"):
             code, _, err = run_tdad("--set", f"listen={url}")
             self.assertEqual(code, 1, url)
-            self.assertIn("loopback", err)
+            self.assertIn("would cross the network readable", err)
+            self.assertIn("tls+tcp", err)
 
 
 if __name__ == "__main__":

@@ -134,10 +134,12 @@ class Memory(unittest.TestCase):
 
 class Nngcat(unittest.TestCase):
     def test_a_client_that_we_did_not_write(self):
-        with Daemon("", listen=["tcp://127.0.0.1:0"]) as d:
+        with Daemon("", listen=["tcp://127.0.0.1:0", "tls+tcp://localhost:0", "ws://127.0.0.1:0/tda", "wss://localhost:0/tda"]) as d:
             for url in d.listeners():
-                for request, word in (({"jsonrpc": "2.0", "id": 7, "method": "host.ping"}, '"pong":true'), ({"jsonrpc": "2.0", "id": 8, "method": "nope"}, "-32601")):
-                    r = subprocess.run(["nngcat", "--req", "--connect", url, "--ascii", "--data", json.dumps(request), "--recv-timeout", "10"], capture_output=True,
+                auth = {} if url.startswith("ipc:") else {"auth": d.token}
+                for request, word in (({"jsonrpc": "2.0", "id": 7, "method": "host.ping", "params": auth}, '"pong":true'),
+                                      ({"jsonrpc": "2.0", "id": 8, "method": "nope", "params": auth}, "-32601")):
+                    r = subprocess.run(["nngcat", "--req", *(["--cacert", str(d.cert)] if "s" in url.partition(":")[0] else []), "--connect", url, "--ascii", "--data", json.dumps(request), "--recv-timeout", "10"], capture_output=True,
                                        text=True, timeout=30)
                     self.assertEqual(r.returncode, 0, r.stderr)
                     self.assertIn(word, r.stdout.replace(" ", ""))

@@ -51,8 +51,8 @@ static void set(tda_str user, const char *number) {
     uint64_t epoch;
     char copy[48];
     snprintf(copy, sizeof copy, "%s", number);
-    if (planted_bug) contexts_update(cs, user, change_half, copy, &epoch, &e);
-    if (contexts_update(cs, user, change, copy, &epoch, &e)) abort();
+    if (planted_bug) contexts_update(cs, &principal_host, user, change_half, copy, &epoch, &e);
+    if (contexts_update(cs, &principal_host, user, change, copy, &epoch, &e)) abort();
     atomic_fetch_add(&sets, 1);
 }
 
@@ -70,7 +70,7 @@ static void look(struct snapshot *s) {
 static void get(tda_str user, unsigned thread, int *owner) {
     struct snapshot *s;
     struct error e;
-    if (contexts_acquire(cs, user, &s, &e)) return;
+    if (contexts_acquire(cs, &principal_host, user, &s, &e)) return;
     look(s);
     if (live_put(snapshot_live(s, CTX_GROUP_MODEL), thread, owner, 0, &dropped, drop) == TDA_OK) atomic_fetch_add(&made, 1);
     snapshot_unref(s);
@@ -104,10 +104,10 @@ static void *work(void *arg) {
         } else if (what < 96) {
             get(u, thread, &owner);
         } else if (what < 98) {
-            contexts_delete(cs, u, NULL);
+            contexts_delete(cs, &principal_host, u, NULL);
         } else if (what < 99) {
             long n = 0;
-            contexts_list(cs, USERS * 2, count_one, &n);
+            contexts_list(cs, &principal_host, USERS * 2, count_one, &n, NULL);
             if (n > USERS) abort();
         } else {
             sweep();
@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
         char user[16];
         snprintf(user, sizeof user, "u%d", i);
         if (i % 2)
-            contexts_delete(cs, tda_str_of(user), NULL);
+            contexts_delete(cs, &principal_host, tda_str_of(user), NULL);
         else
             set(tda_str_of(user), "the-last-number");
     }

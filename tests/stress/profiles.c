@@ -57,9 +57,9 @@ static tda_status change(struct draft *d, void *arg, struct error *e) {
 static void *writer(void *arg) {
     (void)arg;
     for (int i = 1; !done; i++) {
-        if (contexts_update(cs, TDA_STR("u"), change, &i, NULL, NULL)) fail("no update");
+        if (contexts_update(cs, &principal_host, TDA_STR("u"), change, &i, NULL, NULL)) fail("no update");
         usleep(PAUSE_US);
-        if (i % 16 == 0 && contexts_delete(cs, TDA_STR("u"), NULL)) fail("no delete");
+        if (i % 16 == 0 && contexts_delete(cs, &principal_host, TDA_STR("u"), NULL)) fail("no delete");
     }
     return NULL;
 }
@@ -80,7 +80,7 @@ static void *reader(void *arg) {
     for (int i = 0; i < rounds; i++) {
         struct snapshot *base, *s;
         snprintf(tag, sizeof tag, "P%u", ((unsigned)i / RUN + loop) % PROFILES);
-        if (contexts_acquire(cs, TDA_STR("u"), &base, NULL)) continue; /* deleted just now */
+        if (contexts_acquire(cs, &principal_host, TDA_STR("u"), &base, NULL)) continue; /* deleted just now */
         struct profile *p = profile_find(cs, base, tda_str_of(tag));
         if (!p || snapshot_derive(cs, base, p, &s, NULL)) {
             fail("not derived");
@@ -100,7 +100,8 @@ int main(int argc, char **argv) {
     int first = 0;
     const char *given = argc > 1 ? argv[1] : getenv("TDA_STRESS");
     if (given) rounds = atoi(given);
-    if (hash_init() || contexts_new(&o, &cs) || contexts_update(cs, TDA_STR("u"), change, &first, NULL, NULL)) return 1;
+    if (hash_init() || contexts_new(&o, &cs) || contexts_update(cs, &principal_host, TDA_STR("u"), change, &first, NULL, NULL))
+        return 1;
     for (uintptr_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, reader, (void *)i);
     pthread_create(&threads[THREADS], NULL, writer, NULL);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);

@@ -60,7 +60,7 @@ static void *write_turns(void *arg) {
         struct turn *t = &mine[i % IN_FLIGHT];
         while (!atomic_load(&t->ended)) usleep(50);
         prepare(t, writer, i);
-        while (sessions_submit(ss, LANE_WRITE, &t->job, NULL)) {
+        while (sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &t->job, NULL)) {
             atomic_fetch_add(&refused, 1);
             usleep(50);
         }
@@ -85,7 +85,7 @@ static bool look(void *arg, const struct turn_row *row) {
 
 static tda_status run_read(void *arg, struct store *s, struct error *e) {
     struct reading *r = arg;
-    return s->ops->turns(s, tda_str_of(r->session), 0, false, look, r, e);
+    return s->ops->turns(s, (tda_str){0}, tda_str_of(r->session), 0, false, look, r, e);
 }
 
 static uint64_t read_session(int writer) {

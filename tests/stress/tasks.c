@@ -22,6 +22,7 @@ static struct plugins *plugins;
 static struct contexts *contexts;
 static struct loop *loops[LOOPS];
 static struct agent agent;
+static struct identity *identity;
 static struct router *router;
 static _Atomic long ended, cancelled, forgotten, wrong;
 
@@ -189,7 +190,9 @@ static int start(void) {
     struct contexts_options co = {.max_users = 100, .n_loops = LOOPS, .post = post};
     if (contexts_new(&co, &contexts)) return 2;
     agent_init(&agent, config, plugins, contexts);
+    if (identity_new(&(struct identity_options){0}, &identity, NULL)) return 2;
     struct router_options ro = {.config = config,
+                                .identity = identity,
                                 .contexts = contexts,
                                 .plugins = plugins,
                                 .agent = &agent,
@@ -206,6 +209,7 @@ static void stop(void) {
     for (unsigned i = 0; i < LOOPS; i++) loop_stop(loops[i]);
     for (unsigned i = 0; i < LOOPS; i++) loop_free(loops[i]);
     router_free(router);
+    identity_free(identity);
     agent_fini(&agent);
     plugins_free(plugins);
     config_free(config);

@@ -94,8 +94,8 @@ static tda_status in_process_fill(struct draft *d, void *arg, struct error *e) {
 /* The snapshot of a user who is configured; a reference. */
 static inline struct snapshot *in_process_user(struct in_process *h, const char *user) {
     struct snapshot *s;
-    must(contexts_update(h->contexts, tda_str_of(user), in_process_fill, NULL, NULL, NULL), "a user");
-    must(contexts_acquire(h->contexts, tda_str_of(user), &s, NULL), "his snapshot");
+    must(contexts_update(h->contexts, &principal_host, tda_str_of(user), in_process_fill, NULL, NULL, NULL), "a user");
+    must(contexts_acquire(h->contexts, &principal_host, tda_str_of(user), &s, NULL), "his snapshot");
     return s;
 }
 

@@ -73,13 +73,13 @@ static void fill(long from, long to) {
     struct error e;
     uint64_t epoch;
     for (long i = from; i < to; i++)
-        if (contexts_update(cs, tda_str_of(names[i]), change, NULL, &epoch, &e)) abort();
+        if (contexts_update(cs, &principal_host, tda_str_of(names[i]), change, NULL, &epoch, &e)) abort();
 }
 
 static void touch(const char *name) {
     struct snapshot *s;
     struct error e;
-    if (contexts_acquire(cs, tda_str_of(name), &s, &e) == TDA_OK) snapshot_unref(s);
+    if (contexts_acquire(cs, &principal_host, tda_str_of(name), &s, &e) == TDA_OK) snapshot_unref(s);
 }
 
 /* ---- measuring ---- */

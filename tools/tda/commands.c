@@ -59,6 +59,21 @@
     "  tda --user alice mcp call query '{\"sql\": \"SELECT 1\"}'\n"                                                                \
     "  tda --user alice mcp prompts summary topic=orders\n"                                                                        \
     "  tda --user alice mcp resources file:///srv/report.txt\n"
+#define OPT_TOKEN                                                                                                                  \
+    "Whoever comes by tcp, tls+tcp or ws is known by a token; it is shown once, and kept as a hash.\n"                             \
+    "create prints it: for --user USER, to act for him alone; or\n"                                                                \
+    "      --service          for a program that names its users\n"                                                                \
+    "      --operator         with --service: and may do what is the operator's (plugins, backup, jobs, tokens)\n"                 \
+    "      --expires TIME     30d, 12h, 90m; without it, never\n"                                                                  \
+    "      --label TEXT       for the list\n"                                                                                      \
+    "      --store FILE       make, list or revoke in the daemon's file (identity.tokens), while no daemon runs:\n"                \
+    "                         so the first one is made, for a daemon does not listen on tcp without any\n"                         \
+    "\nmore examples:\n"                                                                                                           \
+    "  tda token create --service --label \"web front end\" > front.token\n"                                                       \
+    "  tda token create --service --store /var/lib/tda/tokens.db > first.token\n"                                                  \
+    "  tda token list\n"                                                                                                           \
+    "  tda token revoke 0a1b2c3d4e5f\n"                                                                                            \
+    "  TDA_SOCKET=tls+tcp://tda.example.org:7701 tda --token-file alice.token ask \"Which tables are there?\"\n"
 
 static int cmd_manual(const struct options *o UNUSED) {
     print_manual();
@@ -89,6 +104,8 @@ const struct command commands[] = {
      "conversations that the host remembers", "tda --user alice sessions list --search orders", cmd_sessions, OPT_SESSIONS},
     {"usage", "", "the user's tokens by day, provider and model", "tda --user alice usage --days 7", cmd_usage,
      "      --days N           the last so many UTC days (default 30)\n"},
+    {"token", "[list | create --user USER|--service | revoke ID]", "tokens: who may come by tcp, tls+tcp or ws",
+     "tda token create --user alice --expires 30d --label laptop > alice.token", cmd_token, OPT_TOKEN},
     {"user", "delete", "erase a user: context, credentials, sessions, usage", "tda --user alice user delete", cmd_user, NULL},
     {"backup", "FILE", "copy all sessions and usage into a new file while the daemon works",
      "tda backup /var/backups/tda-sessions.db", cmd_backup,

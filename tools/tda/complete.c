@@ -65,8 +65,10 @@ int cmd_complete(const struct options *o) {
         puts("load");
     } else if (strcmp(c->name, "complete") == 0) {
         puts("bash\nzsh\nfish");
+    } else if (strcmp(c->name, "token") == 0) {
+        puts("create\nlist\nrevoke");
     }
-    puts("--socket\n--user\n--json\n--timeout\n--quiet\n--help");
+    puts("--socket\n--user\n--token-file\n--ca\n--json\n--timeout\n--quiet\n--help");
     if (c) print_options(c->options);
     return EXIT_OK;
 }

@@ -17,6 +17,10 @@ static const struct option_row {
 #define AT(field) offsetof(struct options, field)
     {"socket", 's', TEXT, AT(socket), 0, "URL        where the daemon listens (default $TDA_SOCKET, or the daemon's own default)"},
     {"user", 'u', TEXT, AT(user), 0, "USER       on whose behalf (default $TDA_USER)"},
+    {"token-file", 0, TEXT, AT(token_file), 0,
+     "FILE  holds a token, for tcp, tls+tcp and ws (default $TDA_TOKEN_FILE, or the token itself in $TDA_TOKEN)"},
+    {"ca", 0, TEXT, AT(ca), 0,
+     "FILE          authorities that the daemon's certificate is judged by (default $TDA_CA, or the system's)"},
     {"json", 'j', FLAG, AT(json), 0, "           the result as JSON, for programs; an error as JSON on stderr"},
     {"timeout", 't', SECONDS, AT(timeout_s), 0, "SECONDS    longest wait for a reply (default 600)"},
     {"quiet", 'q', FLAG, AT(quiet), 0, "           no progress"},
@@ -45,6 +49,11 @@ static const struct option_row {
     {"follow", 'f', FLAG, AT(follow), 0, NULL},
     {"lines", 0, TEXT, AT(lines), 0, NULL},
     {"inherit", 0, FLAG, AT(inherit), 0, NULL},
+    {"service", 0, FLAG, AT(service), 0, NULL},
+    {"operator", 0, FLAG, AT(operator_right), 0, NULL},
+    {"expires", 0, TEXT, AT(expires), 0, NULL},
+    {"label", 0, TEXT, AT(label), 0, NULL},
+    {"store", 0, TEXT, AT(store), 0, NULL},
 #undef AT
 };
 
@@ -70,6 +79,8 @@ static int unknown_option(const char *name) {
     if (strncmp(name, "key", 3) == 0 && (name[3] == 0 || name[3] == '='))
         return usage("a key on the command line can be read by every user of this machine; use --key-file FILE, --key-env "
                      "VARIABLE, or type it when asked");
+    if (strcmp(name, "token") == 0 || strncmp(name, "token=", 6) == 0)
+        return usage("a token on the command line can be read by every user of this machine; use --token-file FILE, or TDA_TOKEN");
     const char *near = nearest_word(tda_str_of(name), names, ARRAY_LEN(rows));
     return near ? usage("there is no option --%s; did you mean --%s?", name, near) : usage("there is no option --%s", name);
 }
@@ -117,7 +128,11 @@ static int take_option(int argc, char **argv, int *i, struct options *o) {
 
 int options_parse(int argc, char **argv, struct options *o) {
     bool only_words = false;
-    *o = (struct options){.socket = getenv("TDA_SOCKET"), .user = getenv("TDA_USER"), .timeout_s = TIMEOUT_S};
+    *o = (struct options){.socket = getenv("TDA_SOCKET"),
+                          .user = getenv("TDA_USER"),
+                          .token_file = getenv("TDA_TOKEN_FILE"),
+                          .ca = getenv("TDA_CA"),
+                          .timeout_s = TIMEOUT_S};
     for (int i = 1; i < argc; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
@@ -143,7 +158,9 @@ void print_help(void) {
         if (commands[i].help) printf("  %-12s %s\n", commands[i].name, commands[i].help);
     puts("\noptions:");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].help) printf("  -%c, --%-10s %s\n", rows[i].letter, rows[i].name, rows[i].help);
+        if (rows[i].help)
+            printf("  %c%c%c --%-10s %s\n", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
+                   rows[i].letter ? ',' : ' ', rows[i].name, rows[i].help);
     puts("\nexamples:\n"
          "  tda --user alice configure --provider offline --model offline-1 --mcp-server sales\n"
          "  tda --user alice ask \"How many orders are there?\"\n"

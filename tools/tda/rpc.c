@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "tda.h"
 
-enum { PROGRESS_AFTER_MS = 2000 };
+enum { PROGRESS_AFTER_MS = 2000, TOKEN_MAX = 4096 };
 
 /* One's own daemon, else the machine's where that may be used. */
 const char *default_socket(void) {
@@ -56,7 +56,7 @@ static void end_progress(void) {
 /* ---- one call ---- */
 
 int rpc_failed(const struct options *o, const struct tda_client *c, const struct tda_client_error *e) {
-    const char *raw = e->status == TDA_CLIENT_REFUSED ? tda_client_error_json(c) : "";
+    const char *raw = c && e->status == TDA_CLIENT_REFUSED ? tda_client_error_json(c) : "";
     struct json_doc *doc GUARD(json_free_p) = NULL;
     if (raw[0] && o->json) {
         fprintf(stderr, "%s\n", raw); /* for programs: the same, whole */
@@ -78,11 +78,33 @@ int rpc_failed(const struct options *o, const struct tda_client *c, const struct
     }
 }
 
+/* The file, which was asked for, comes before the variable. The caller frees *ret; NULL: no token. */
+static int read_token(const struct options *o, char **ret) {
+    const char *given = getenv("TDA_TOKEN");
+    tda_str text = o->token_file && o->token_file[0] ? read_all(o->token_file, TOKEN_MAX) : (tda_str){0};
+    if (o->token_file && o->token_file[0] && !text.p) return EXIT_USAGE;
+    *ret = (char *)(uintptr_t)text.p;
+    while (text.n && strchr(" \r\n", text.p[text.n - 1])) (*ret)[--text.n] = 0;
+    if (!*ret && given && given[0]) *ret = str_dup(tda_str_of(given));
+    return EXIT_OK;
+}
+
 int rpc_open(const struct options *o, bool (*waiting)(void *arg, int64_t waited_ms), struct tda_client **ret) {
-    struct tda_client_options co = {
-        .size = sizeof co, .url = o->socket, .user = o->user, .timeout_ms = o->timeout_s * 1000, .waiting = waiting};
+    char *token = NULL;
+    int code = read_token(o, &token);
+    if (code) return code;
+    struct tda_client_options co = {.size = sizeof co,
+                                    .url = o->socket,
+                                    .user = o->user,
+                                    .auth = token,
+                                    .timeout_ms = o->timeout_s * 1000,
+                                    .waiting = waiting,
+                                    .ca_file = o->ca};
     struct tda_client_error e;
-    return tda_client_open(&co, ret, &e) ? rpc_failed(o, NULL, &e) : EXIT_OK;
+    code = tda_client_open(&co, ret, &e) ? rpc_failed(o, NULL, &e) : EXIT_OK;
+    if (token) wipe(token, strlen(token));
+    free(token);
+    return code;
 }
 
 /* The turn as a task, which ends with us: Ctrl-C and --timeout cancel it in the daemon. */

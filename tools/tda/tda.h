@@ -20,6 +20,8 @@ struct options {
     int64_t timeout_s;
     const char *provider, *model, *base_url, *key_file, *key_env, *mcp_server, *idempotency_key, *session, *tools, *prompts;
     const char *search, *sort, *limit, *cursor, *days, *server, *lines;
+    const char *token_file, *ca, *store, *expires, *label;
+    bool service, operator_right;
     const char *credentials[REPEATED_MAX]; /* NAME=FILE */
     size_t n_credentials;
     const char *credential_envs[REPEATED_MAX]; /* NAME=VARIABLE */
@@ -127,6 +129,7 @@ int cmd_sessions(const struct options *o);
 int cmd_usage(const struct options *o);
 int cmd_backup(const struct options *o);
 int cmd_user(const struct options *o);
+int cmd_token(const struct options *o);
 int cmd_complete(const struct options *o);
 int cmd_help(const struct options *o);
 

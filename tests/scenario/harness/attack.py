@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from .client import HANDSHAKE_REQ, Client, RpcError, connect, frame
+from .client import RpcError, connect, frame, hello, is_ws
 from .daemon import SLOW, Daemon
 
 NO_CALL = struct.pack(">I", 0x80000001) + b"{}"  # gets an error reply
@@ -15,31 +15,31 @@ def attacks(url, chance):
     """What an attacker may do with a fresh socket, which closes afterwards; OSError when the daemon has enough of it."""
 
     def half(s):
-        s.sendall(HANDSHAKE_REQ[:5])
+        s.sendall(hello(url)[:5])
 
     def pipelined(s):
-        s.sendall(HANDSHAKE_REQ)
+        s.sendall(hello(url))
         message = struct.pack(">I", 0x80000001) + b'{"jsonrpc":"2.0","id":1,"method":"host.info"}'
         s.sendall(frame(url, message) * 50)
 
     def claim(s):
-        s.sendall(HANDSHAKE_REQ)
-        s.sendall((b"\x01" if url.startswith("ipc") else b"") + struct.pack(">Q", chance.choice([1 << 32, 1 << 63, (1 << 64) - 1])))
+        s.sendall(hello(url))
+        s.sendall((b"\x01" if url.startswith("ipc") else b"\x82\xff" if is_ws(url) else b"") + struct.pack(">Q", chance.choice([1 << 32, 1 << 63, (1 << 64) - 1])))
         s.sendall(b"\x80\0\0\1xxxx")
 
     def no_id(s):
-        s.sendall(HANDSHAKE_REQ + frame(url, b"\0\0\0\1" * 40))
+        s.sendall(hello(url) + frame(url, b"\0\0\0\1" * 40))
 
     return [lambda s: None, half, pipelined, claim, no_id, lambda s: s.sendall(chance.randbytes(200)), lambda s: s.sendall(b"GET / HTTP/1.1\r\n\r\n")]
 
 
 def deaf(url, s):
     """Asks and goes on writing, byte by byte, but takes no reply: the daemon's write fails while it is busy reading."""
-    s.sendall(HANDSHAKE_REQ)
+    s.sendall(hello(url))
     if url.startswith("ipc"):
         s.shutdown(socket.SHUT_RD)
     else:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
+        getattr(s, "_ssl", s).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
     message = frame(url, NO_CALL)
     s.sendall(message)
     for i in range(3000 if url.startswith("ipc") else 30):
@@ -78,9 +78,10 @@ class Callers:
     """Each thread has a connection of its own and up to 4 calls under way on it, until the daemon ends it. `ended` has the outcome of
     each call by its text: "answered", "told" that the daemon is shutting down, or "closed" without a reply."""
 
-    def __init__(self, urls, n=4):
+    def __init__(self, daemon, n=4):
         self.ended, self.others = {}, []
-        self.threads = [threading.Thread(target=self.run, args=(Client(urls[i % len(urls)]), i)) for i in range(n)]
+        urls = daemon.listeners()
+        self.threads = [threading.Thread(target=self.run, args=(daemon.connect(urls[i % len(urls)]), i)) for i in range(n)]
         for t in self.threads:
             t.start()
 
@@ -124,18 +125,20 @@ def refused(log):
     return sum("method=chat.complete" in line and "kind=shutting_down" in line for line in log.splitlines())
 
 
-def stop_amid(up, seconds):
-    """SIGTERM amid attackers and callers, on ipc and tcp. The daemon exits with 0 soon, also when no timeout helps; each call that it took is
+EVERYWHERE = ("tcp://127.0.0.1:0", "tls+tcp://127.0.0.1:0", "ws://127.0.0.1:0/tda")
+
+
+def stop_amid(up, seconds, listen=EVERYWHERE):
+    """SIGTERM amid attackers and callers, on ipc and what `listen` says. The daemon exits with 0 soon, also when no timeout helps; each call that it took is
     answered to its caller, or told that the daemon is shutting down. Returns the figures."""
     with up.lock:
         up.seen.clear()
     up.delay = 0.02
     with Daemon(f"contexts: {{persistence: false}}\nlimits: {{handshake_timeout: 10m}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{up.base}\"}}\n",
-                listen=["tcp://127.0.0.1:0"]) as d:
+                listen=listen) as d:
         d.client.call("configure", user="caller", provider="Fake", model="model1", credentials={"api_key": "k"})
-        urls = d.listeners()
-        callers = Callers(urls)
-        with Attackers(urls) as attackers:
+        callers = Callers(d)
+        with Attackers(d.listeners()) as attackers:
             time.sleep(seconds)
             begin = time.monotonic()
             log = d.stop(limit=8 * SLOW)

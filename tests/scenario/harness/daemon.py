@@ -22,7 +22,7 @@ def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(VENDORS)}
     env["TDA_PLUGIN_DIR"] = str(BUILD / "plugins")
     env["TDA_PLUGINS_STRICT_MODES"] = "false"  # a checkout may be writable by a group
-    env["TDA_SESSIONS_PATH"] = "none"  # nothing outside of a test's own folder
+    env["TDA_SESSIONS_PATH"] = env["TDA_TOKENS"] = "none"  # nothing outside of a test's own folder
     env["PATH"] = f"{BIN}:{env.get('PATH', '/usr/bin:/bin')}"
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:quarantine_size_mb=16")
     env.update(extra or {})
@@ -38,17 +38,38 @@ class Daemon:
         self.url = f"ipc://{self.dir}/tda.sock"
         listen = [self.url] + list(listen or [])
         self.config = self.dir / "tda.yaml"
+        self.token = None
+        if any(not u.startswith("ipc:") for u in listen):
+            self.token = self.make_token("--service", "--operator")  # a daemon does not listen elsewhere without one
+        if any(u.startswith(("tls+tcp:", "wss:")) for u in listen):
+            yaml += self.make_certificate()
         text = yaml if "listen:" in yaml else "listen: [" + ", ".join(f'"{u}"' for u in listen) + "]\n" + yaml
         self.config.write_text(text)
         self.log = open(self.dir / "log", "w+b")
-        self.process = subprocess.Popen([*under, str(BIN / "tdad"), "--config", str(self.config), *args], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log,
-                                        env=clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"),
-                                                       "TDA_SESSIONS_PATH": str(self.dir / "sessions.db"), **(env or {})}))
-        self._client = None
+        self.command = [*under, str(BIN / "tdad"), "--config", str(self.config), *args]
+        self.env = clean_env({"TDA_CONTEXT_FILE": str(self.dir / "context.json"), "TDA_SESSIONS_PATH": str(self.dir / "sessions.db"),
+                              "TDA_TOKENS": str(self.dir / "tokens.db"), **(env or {})})
         self.stopped = False
+        self.start()
         if wait:
             self.ready()
+
+    def start(self):
+        """Also again, after the process has ended."""
+        self._client = None
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.env)
+
+    def make_token(self, *args):
+        """In the daemon's file, while it does not run."""
+        return subprocess.run([str(BIN / "tda"), "--quiet", "token", "create", "--store", str(self.dir / "tokens.db"), *args], capture_output=True, text=True,
+                              check=True, env=clean_env()).stdout.strip()
+
+    def make_certificate(self):
+        """The settings for one that signs itself, for localhost."""
+        self.cert, key = self.dir / "cert.pem", self.dir / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", self.cert, "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+        return f"\ntls: {{cert: \"{self.cert}\", key: \"{key}\"}}\n"
 
     def ready(self):
         end = time.monotonic() + 20 * SLOW
@@ -70,8 +91,9 @@ class Daemon:
             self._client = Client(self.url)
         return self._client
 
-    def connect(self, url=None):
-        return Client(url or self.url)
+    def connect(self, url=None, auth=None):
+        url = url or self.url
+        return Client(url, auth=auth or (None if url.startswith("ipc:") else self.token))
 
     def listeners(self):
         return self.client.call("host.info")["listeners"]

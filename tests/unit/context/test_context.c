@@ -47,13 +47,13 @@ static tda_status set_one(struct draft *d, void *arg, struct error *e) {
 static tda_status set(const char *name, uint32_t key, const char *value) {
     struct error e;
     uint64_t epoch;
-    return contexts_update(cs, user(name), set_one, &(struct pair){key, value}, &epoch, &e);
+    return contexts_update(cs, &principal_host, user(name), set_one, &(struct pair){key, value}, &epoch, &e);
 }
 
 static bool exists(const char *name) {
     struct snapshot *s = NULL;
     struct error e;
-    bool there = contexts_peek(cs, user(name), &s, &e) == TDA_OK;
+    bool there = contexts_peek(cs, &principal_host, user(name), &s, &e) == TDA_OK;
     snapshot_unref(s);
     return there;
 }
@@ -61,7 +61,7 @@ static bool exists(const char *name) {
 static void touch(const char *name) {
     struct snapshot *s = NULL;
     struct error e;
-    cr_assert(contexts_acquire(cs, user(name), &s, &e) == TDA_OK);
+    cr_assert(contexts_acquire(cs, &principal_host, user(name), &s, &e) == TDA_OK);
     snapshot_unref(s);
 }
 
@@ -112,7 +112,7 @@ Test(context, the_sweep_agrees_with_an_oracle) {
             touch(name);
             last[u] = now_ns;
         } else if (what == 14) {
-            cr_assert((contexts_delete(cs, user(name), NULL) == TDA_OK) == there[u]);
+            cr_assert((contexts_delete(cs, &principal_host, user(name), NULL) == TDA_OK) == there[u]);
             there[u] = false;
         } else {
             int64_t age = (int64_t)(seed >> 20) % 200 * NS_PER_S / 4;
@@ -137,7 +137,7 @@ Test(context, a_snapshot_in_use_outlives_its_context) {
     struct snapshot *s;
     struct error e;
     set("a", TDA_CTX_MODEL, "first");
-    cr_assert(contexts_acquire(cs, user("a"), &s, &e) == TDA_OK);
+    cr_assert(contexts_acquire(cs, &principal_host, user("a"), &s, &e) == TDA_OK);
     set("a", TDA_CTX_MODEL, "second");
     now_ns += 1000LL * NS_PER_S;
     cr_assert(sweep(1) == 1);
@@ -155,7 +155,7 @@ Test(context, the_cap_holds_and_frees) {
     }
     cr_assert(set("one-more", TDA_CTX_MODEL, "m") == TDA_E_LIMIT);
     cr_assert(set("u7", TDA_CTX_MODEL, "n") == TDA_OK, "those who are there are unaffected");
-    contexts_delete(cs, user("u7"), NULL);
+    contexts_delete(cs, &principal_host, user("u7"), NULL);
     cr_assert(set("one-more", TDA_CTX_MODEL, "m") == TDA_OK);
     cr_assert(contexts_count(cs) == 50);
 }
@@ -166,12 +166,12 @@ Test(context, publish_expects_the_epoch_it_was_made_from) {
     struct error e;
     uint64_t epoch;
     set("a", TDA_CTX_MODEL, "m");
-    cr_assert(contexts_peek(cs, user("a"), &base, &e) == TDA_OK);
+    cr_assert(contexts_peek(cs, &principal_host, user("a"), &base, &e) == TDA_OK);
     cr_assert(draft_new(cs, user("a"), base, &a) == TDA_OK && draft_new(cs, user("a"), base, &b) == TDA_OK);
     draft_set(a, TDA_CTX_MODEL, TDA_STR("from-a"), &e);
     draft_set(b, TDA_CTX_MODEL, TDA_STR("from-b"), &e);
-    cr_assert(contexts_publish(cs, a, snapshot_epoch(base), &epoch, &e) == TDA_OK && epoch == 2);
-    cr_assert(contexts_publish(cs, b, snapshot_epoch(base), &epoch, &e) == TDA_E_CONFLICT);
+    cr_assert(contexts_publish(cs, &principal_host, a, snapshot_epoch(base), &epoch, &e) == TDA_OK && epoch == 2);
+    cr_assert(contexts_publish(cs, &principal_host, b, snapshot_epoch(base), &epoch, &e) == TDA_E_CONFLICT);
     draft_free(a);
     draft_free(b);
     snapshot_unref(base);
@@ -184,9 +184,9 @@ Test(context, who_comes_back_after_a_deletion_has_no_epoch_of_before) {
     struct error e;
     uint64_t epoch;
     set("a", TDA_CTX_MODEL, "m");
-    cr_assert(contexts_peek(cs, user("a"), &base, &e) == TDA_OK && draft_new(cs, user("a"), base, &d) == TDA_OK);
-    cr_assert(contexts_delete(cs, user("a"), &e) == TDA_OK && set("a", TDA_CTX_MODEL, "new") == TDA_OK);
-    cr_assert(contexts_publish(cs, d, snapshot_epoch(base), &epoch, &e) == TDA_E_CONFLICT);
+    cr_assert(contexts_peek(cs, &principal_host, user("a"), &base, &e) == TDA_OK && draft_new(cs, user("a"), base, &d) == TDA_OK);
+    cr_assert(contexts_delete(cs, &principal_host, user("a"), &e) == TDA_OK && set("a", TDA_CTX_MODEL, "new") == TDA_OK);
+    cr_assert(contexts_publish(cs, &principal_host, d, snapshot_epoch(base), &epoch, &e) == TDA_E_CONFLICT);
     draft_free(d);
     snapshot_unref(base);
 }
@@ -202,7 +202,7 @@ Test(context, a_shared_context_that_was_made_anew_is_saved) {
     close(fd);
     set("", TDA_CTX_MODEL, "first");
     cr_assert(contexts_save(cs, path, &saved, &e) == TDA_OK);
-    cr_assert(contexts_delete(cs, user(""), &e) == TDA_OK && set("", TDA_CTX_MODEL, "second") == TDA_OK);
+    cr_assert(contexts_delete(cs, &principal_host, user(""), &e) == TDA_OK && set("", TDA_CTX_MODEL, "second") == TDA_OK);
     cr_assert(contexts_save(cs, path, &saved, &e) == TDA_OK);
     FILE *f = fopen(path, "r");
     cr_assert(f && fread(text, 1, sizeof text - 1, f) > 0);
@@ -227,9 +227,9 @@ static struct snapshot *publish(struct draft *d) {
     struct snapshot *s;
     struct error e;
     uint64_t epoch;
-    cr_assert(contexts_publish(cs, d, UINT64_MAX, &epoch, &e) == TDA_OK, "%s", e.text);
+    cr_assert(contexts_publish(cs, &principal_host, d, UINT64_MAX, &epoch, &e) == TDA_OK, "%s", e.text);
     draft_free(d);
-    cr_assert(contexts_peek(cs, user("s"), &s, &e) == TDA_OK);
+    cr_assert(contexts_peek(cs, &principal_host, user("s"), &s, &e) == TDA_OK);
     return s;
 }
 
@@ -304,7 +304,7 @@ Test(context, live_objects_are_dropped_once_after_the_last_use) {
     drops = 0;
     set("a", TDA_CTX_PROVIDER, "offline");
     set("a", TDA_CTX_MODEL, "m");
-    cr_assert(contexts_acquire(cs, user("a"), &s, &e) == TDA_OK);
+    cr_assert(contexts_acquire(cs, &principal_host, user("a"), &s, &e) == TDA_OK);
     struct live *model = snapshot_live(s, CTX_GROUP_MODEL), *tools = snapshot_live(s, CTX_GROUP_TOOLS);
     cr_assert(live_put(model, 0, &owner, 0, &one, count_drop) == TDA_OK);
     cr_assert(live_put(model, 0, &owner, 0, &one, count_drop) == TDA_E_EXISTS);
@@ -314,10 +314,10 @@ Test(context, live_objects_are_dropped_once_after_the_last_use) {
     cr_assert(drops == 0, "in use");
     snapshot_unref(s);
     cr_assert(drops == 1, "the tools' group changed, the model's did not");
-    cr_assert(contexts_acquire(cs, user("a"), &s, &e) == TDA_OK);
+    cr_assert(contexts_acquire(cs, &principal_host, user("a"), &s, &e) == TDA_OK);
     cr_assert(live_get(snapshot_live(s, CTX_GROUP_MODEL), 0, &owner, 0) == &one);
     snapshot_unref(s);
-    contexts_delete(cs, user("a"), NULL);
+    contexts_delete(cs, &principal_host, user("a"), NULL);
     cr_assert(drops == 3);
 }
 
@@ -333,4 +333,42 @@ Test(context, an_empty_context_is_empty) {
             cr_assert(!v.p);
     }
     snapshot_unref(s);
+}
+
+static void count_one(void *arg, const struct context_info *info UNUSED) {
+    ++*(int *)arg;
+}
+
+Test(context, every_accessor_asks_who_it_is) {
+    struct principal nobody = {0}, bob = {.kind = PRINCIPAL_USER, .user = "bob"};
+    const struct principal *const wrong[] = {&nobody, &bob};
+    struct pair p = {TDA_CTX_MODEL, "intruded"};
+    cr_assert(set("alice", TDA_CTX_MODEL, "m") == TDA_OK);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct snapshot *s = NULL;
+        struct draft *d = NULL;
+        struct error e = {0};
+        int n = 0;
+        cr_assert(contexts_peek(cs, wrong[i], user("alice"), &s, &e) == TDA_E_DENIED && !s);
+        cr_assert_str_eq(e.kind, "denied");
+        cr_assert(contexts_acquire(cs, wrong[i], user("alice"), &s, NULL) == TDA_E_DENIED && !s);
+        cr_assert(contexts_update(cs, wrong[i], user("alice"), set_one, &p, NULL, NULL) == TDA_E_DENIED);
+        cr_assert(contexts_update(cs, wrong[i], user("new"), set_one, &p, NULL, NULL) == TDA_E_DENIED);
+        cr_assert(contexts_delete(cs, wrong[i], user("alice"), NULL) == TDA_E_DENIED);
+        cr_assert(contexts_list(cs, wrong[i], 10, count_one, &n, NULL) == TDA_E_DENIED && n == 0);
+        cr_assert(draft_new(cs, user("alice"), NULL, &d) == TDA_OK);
+        cr_assert(contexts_publish(cs, wrong[i], d, UINT64_MAX, NULL, NULL) == TDA_E_DENIED);
+        draft_free(d);
+    }
+    cr_assert(contexts_count(cs) == 1, "nothing was made");
+    cr_assert(contexts_update(cs, &bob, user("bob"), set_one, &p, NULL, NULL) == TDA_OK && exists("bob"));
+}
+
+Test(context, the_shared_one_is_everybodys_who_is_somebody, .init = NULL) {
+    begin_with(1000, true);
+    struct principal nobody = {0}, bob = {.kind = PRINCIPAL_USER, .user = "bob"};
+    struct pair p = {TDA_CTX_MODEL, "m"};
+    cr_assert(contexts_update(cs, &nobody, user("bob"), set_one, &p, NULL, NULL) == TDA_E_DENIED);
+    cr_assert(contexts_update(cs, &bob, user("alice"), set_one, &p, NULL, NULL) == TDA_E_DENIED);
+    cr_assert(contexts_update(cs, &bob, user("bob"), set_one, &p, NULL, NULL) == TDA_OK);
 }

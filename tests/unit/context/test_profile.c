@@ -63,8 +63,8 @@ static tda_status fill_context(struct draft *d, void *arg, struct error *e UNUSE
 
 static struct snapshot *context(struct say say) {
     struct snapshot *s;
-    cr_assert(contexts_update(cs, TDA_STR("u"), fill_context, &say, NULL, NULL) == TDA_OK);
-    cr_assert(contexts_peek(cs, TDA_STR("u"), &s, NULL) == TDA_OK);
+    cr_assert(contexts_update(cs, &principal_host, TDA_STR("u"), fill_context, &say, NULL, NULL) == TDA_OK);
+    cr_assert(contexts_peek(cs, &principal_host, TDA_STR("u"), &s, NULL) == TDA_OK);
     return s;
 }
 
@@ -125,7 +125,7 @@ Test(profile, what_is_derived) {
         snapshot_unref(s);
         snapshot_unref(base);
         profile_unref(p);
-        cr_assert(contexts_delete(cs, TDA_STR("u"), NULL) == TDA_OK);
+        cr_assert(contexts_delete(cs, &principal_host, TDA_STR("u"), NULL) == TDA_OK);
     }
 }
 
@@ -264,7 +264,7 @@ Test(profile, saved_without_credentials) {
     begin_with(true, false);
     cr_assert(close(mkstemp(path)) == 0);
     snapshot_unref(context((struct say){"A", "m", NULL, NULL, "s"}));
-    cr_assert(contexts_update(cs, TDA_STR(""), add_profiles, NULL, NULL, NULL) == TDA_OK);
+    cr_assert(contexts_update(cs, &principal_host, TDA_STR(""), add_profiles, NULL, NULL, NULL) == TDA_OK);
     cr_assert(contexts_save(cs, path, &epoch, NULL) == TDA_OK);
     FILE *f = fopen(path, "r");
     cr_assert(fread(content, 1, sizeof content - 1, f) > 0);
@@ -273,7 +273,7 @@ Test(profile, saved_without_credentials) {
     contexts_free(cs);
     begin_with(true, false);
     cr_assert(contexts_load(cs, path, &epoch, NULL) == TDA_OK);
-    cr_assert(contexts_peek(cs, TDA_STR(""), &s, NULL) == TDA_OK);
+    cr_assert(contexts_peek(cs, &principal_host, TDA_STR(""), &s, NULL) == TDA_OK);
     cr_expect_str_eq(snapshot_default_profile(s), "KEPT");
     cr_expect(!snapshot_enables(s, ENABLED_TOOLS, TDA_STR("b")));
     cr_assert(snapshot_derive(cs, s, profile_find(cs, s, TDA_STR("none")), &served, NULL) == TDA_OK);

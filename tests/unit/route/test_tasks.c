@@ -134,7 +134,7 @@ static const char *kind(struct tasks *ts, const char *user, const char *id) {
     static struct error e;
     struct task_entry *t = NULL;
     e = (struct error){0};
-    if (tasks_find(ts, tda_str_of(user), tda_str_of(id), &t, &e)) return e.kind;
+    if (tasks_find(ts, &principal_host, tda_str_of(user), tda_str_of(id), &t, &e)) return e.kind;
     task_unref(t);
     return "";
 }
@@ -233,7 +233,7 @@ Test(tasks, the_newest_are_listed_first) {
     buf_init(&b, 4096);
     jw_init(&w, &b);
     jw_begin_object(&w);
-    tasks_write(ts, TDA_STR("u"), 10, &w);
+    tasks_write(ts, &principal_host, TDA_STR("u"), 10, &w, NULL);
     jw_end_object(&w);
     struct json_doc *doc = NULL;
     cr_assert(json_parse(buf_str(&b), 0, &doc, NULL) == TDA_OK);
@@ -243,6 +243,24 @@ Test(tasks, the_newest_are_listed_first) {
     cr_assert(tda_str_eq(json_str(json_get(list, "1.state")), TDA_STR("complete")));
     json_free(doc);
     buf_fini(&b);
+    end(t, "\"result\":{}");
+    tasks_free(ts);
+}
+
+Test(tasks, who_may_not_act_for_the_user_finds_nothing) {
+    struct tasks *ts = table();
+    struct task_entry *t = add(ts, "u", true), *found = NULL;
+    struct principal nobody = {0}, bob = {.kind = PRINCIPAL_USER, .user = "bob"};
+    const struct principal *const wrong[] = {&nobody, &bob};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct buf out;
+        struct jw w;
+        buf_init(&out, 4096);
+        jw_init(&w, &out);
+        cr_assert(tasks_find(ts, wrong[i], TDA_STR("u"), tda_str_of(t->id), &found, NULL) == TDA_E_DENIED && !found);
+        cr_assert(tasks_write(ts, wrong[i], TDA_STR("u"), 10, &w, NULL) == TDA_E_DENIED && out.n == 0);
+        buf_fini(&out);
+    }
     end(t, "\"result\":{}");
     tasks_free(ts);
 }

@@ -299,20 +299,20 @@ static tda_status list(struct store *s, const struct session_query *q, session_v
     return TDA_OK;
 }
 
-static tda_status get(struct store *s, tda_str id, session_visit visit, void *arg, struct error *e) {
+static tda_status get(struct store *s, tda_str user, tda_str id, session_visit visit, void *arg, struct error *e) {
     struct session_row *row = find(seen(s), id);
-    if (!row) return none(e);
+    if (!row || (user.p && !tda_str_eq(row->user, user))) return none(e);
     visit(arg, row, (tda_str){0});
     return TDA_OK;
 }
 
-static tda_status turns(struct store *s, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
+static tda_status turns(struct store *s, tda_str user, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,
                         struct error *e) {
     struct state *st = seen(s);
     (void)e;
     for (size_t k = 0; k < st->n_turns; k++) {
         const struct turn_row *t = &st->turns[newest_first ? st->n_turns - 1 - k : k];
-        if (tda_str_eq(t->session, id) && t->n > after && !visit(arg, t)) break;
+        if (tda_str_eq(t->session, id) && (!user.p || tda_str_eq(t->user, user)) && t->n > after && !visit(arg, t)) break;
     }
     return TDA_OK;
 }

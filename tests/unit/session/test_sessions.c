@@ -56,14 +56,14 @@ Test(sessions, a_full_queue_is_busy_and_a_reserved_place_is_kept) {
     struct write_job *jobs[5];
     for (int i = 0; i < 5; i++) jobs[i] = job("u");
     hold = true;
-    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[0]->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &jobs[0]->job, &e) == TDA_OK);
     struct sessions_stats st;
     do sessions_stats(ss, &st);
     while (st.queued); /* the writer has it */
     cr_assert(sessions_reserve(ss, &e) == TDA_OK);
-    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[1]->job, &e) == TDA_OK);
-    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[2]->job, &e) == TDA_OK);
-    cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[3]->job, &e) == TDA_E_BUSY);
+    cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &jobs[1]->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &jobs[2]->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &jobs[3]->job, &e) == TDA_E_BUSY);
     cr_assert(e.retry_ms > 0);
     cr_assert(sessions_reserve(ss, &e) == TDA_E_BUSY);
     sessions_write_reserved(ss, &jobs[4]->job);
@@ -117,7 +117,7 @@ Test(sessions, one_that_cannot_be_stored_takes_no_other_with_it) {
     hold = true;
     for (int i = 0; i < 20; i++) {
         jobs[i] = job(i == 11 ? "poison" : "u");
-        cr_assert(sessions_submit(ss, LANE_WRITE, &jobs[i]->job, &e) == TDA_OK);
+        cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &jobs[i]->job, &e) == TDA_OK);
     }
     hold = false;
     while (ended < 20) usleep(500);
@@ -151,7 +151,7 @@ Test(sessions, usage_that_waits_is_added_up) {
     struct usage_row row = {
         .user = TDA_STR("u"), .provider = TDA_STR("P"), .model = TDA_STR("M"), .day = 9, .sums = {.turns = 1, .input = 3}};
     hold = true;
-    cr_assert(sessions_submit(ss, LANE_WRITE, &first->job, &e) == TDA_OK);
+    cr_assert(sessions_submit(ss, &principal_host, TDA_STR("u"), LANE_WRITE, &first->job, &e) == TDA_OK);
     for (int i = 0; i < 1000; i++) {
         row.model = i % 2 ? TDA_STR("M") : TDA_STR("N");
         cr_assert(sessions_reserve(ss, &e) == TDA_OK, "%d", i);
@@ -250,4 +250,18 @@ Test(sessions, titles) {
         session_title_from(tda_str_of(rows[i][0]), out);
         cr_expect_str_eq(out, rows[i][1]);
     }
+}
+
+Test(sessions, who_may_not_act_for_the_user_gets_nothing_done) {
+    struct sessions *ss = start(memory_store_new(&limits), 10);
+    struct principal nobody = {0}, bob = {.kind = PRINCIPAL_USER, .user = "bob"};
+    struct write_job *j = job("u");
+    for (enum sessions_lane lane = 0; lane < LANES; lane++) {
+        cr_assert(sessions_submit(ss, &nobody, TDA_STR("u"), lane, &j->job, NULL) == TDA_E_DENIED);
+        cr_assert(sessions_submit(ss, &bob, TDA_STR("u"), lane, &j->job, NULL) == TDA_E_DENIED);
+        cr_assert(sessions_submit(ss, &bob, TDA_STR(""), lane, &j->job, NULL) == TDA_E_DENIED);
+    }
+    sessions_free(ss);
+    cr_assert(j->runs == 0 && ended == 0);
+    free(j);
 }

@@ -124,8 +124,8 @@ static void see_usage(void *arg, const struct usage_row *r) {
 static void look(struct store *s, const char *id) {
     struct error e = {.retry_ms = -1};
     got[0] = 0;
-    if (s->ops->get(s, STR(id), see_session, NULL, &e)) add("none");
-    s->ops->turns(s, STR(id), 0, false, see_turn, NULL, &e);
+    if (s->ops->get(s, (tda_str){0}, STR(id), see_session, NULL, &e)) add("none");
+    s->ops->turns(s, (tda_str){0}, STR(id), 0, false, see_turn, NULL, &e);
 }
 
 ON_EACH(a_turn_is_there_with_its_session_usage_and_key) {
@@ -146,9 +146,15 @@ ON_EACH(a_turn_is_there_with_its_session_usage_and_key) {
     look(s, "s-a");
     SAW("[s-a u 'from the question' - 1000 2000 2 20/2](1 [1] k1)(2 [2] -)");
     got[0] = 0;
-    cr_assert(o->turns(s, STR("s-a"), 0, true, see_one, NULL, &e) == TDA_OK);
-    cr_assert(o->turns(s, STR("s-a"), 1, false, see_turn, NULL, &e) == TDA_OK);
+    cr_assert(o->turns(s, (tda_str){0}, STR("s-a"), 0, true, see_one, NULL, &e) == TDA_OK);
+    cr_assert(o->turns(s, (tda_str){0}, STR("s-a"), 1, false, see_turn, NULL, &e) == TDA_OK);
     SAW("(2 [2] -)(2 [2] -)");
+    got[0] = 0; /* another user's is not there */
+    cr_assert(o->get(s, STR("other"), STR("s-a"), see_session, NULL, &e) == TDA_E_NOT_FOUND);
+    cr_assert(o->turns(s, STR("other"), STR("s-a"), 0, false, see_turn, NULL, &e) == TDA_OK && !got[0]);
+    cr_assert(o->get(s, STR("u"), STR("s-a"), see_session, NULL, &e) == TDA_OK);
+    cr_assert(o->turns(s, STR("u"), STR("s-a"), 1, false, see_turn, NULL, &e) == TDA_OK);
+    SAW("[s-a u 'from the question' - 1000 2000 2 20/2](2 [2] -)");
     got[0] = 0;
     cr_assert(o->usage(s, STR("u"), 0, see_usage, NULL, &e) == TDA_OK);
     cr_assert(o->usage(s, STR("u"), 1, see_usage, NULL, &e) == TDA_OK);

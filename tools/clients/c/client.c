@@ -70,8 +70,7 @@ static const char *add(FILE *f, const char *comma, struct span params, const cha
     return ",";
 }
 
-/* The request whole; our members come before the program's own. NULL: out of memory. */
-static char *write_request(const struct tda_client *c, const char *method, struct span params, const char *key, size_t *ret_n) {
+char *client_request(const struct tda_client *c, const char *method, struct span params, const char *key, size_t *ret_n) {
     char *text = NULL;
     FILE *f = open_memstream(&text, ret_n);
     if (!f) return NULL;
@@ -182,10 +181,11 @@ enum tda_client_status client_call(struct tda_client *c, const char *method, con
     if (params && (!given.n || given.p[0] != '{' || given.p[given.n - 1] != '}'))
         return client_fail(e, TDA_CLIENT_INVALID, "invalid", "params must be the text of a JSON object");
     if (!a.repeatable && !make_key(key)) return client_fail(e, TDA_CLIENT_INVALID, "invalid", "this machine has no random numbers");
-    char *request = write_request(c, method, given, a.repeatable ? NULL : key, &a.n);
+    char *request = client_request(c, method, given, a.repeatable ? NULL : key, &a.n);
     if (!request) return client_fail(e, TDA_CLIENT_NOMEM, "out_of_memory", "out of memory");
     a.request = request;
     enum tda_client_status s = until_answered(c, &a, &msg, e);
+    explicit_bzero(request, a.n); /* a token, a credential */
     free(request);
     if (s) return s;
     s = read_reply(c, msg, ret, e);
@@ -209,9 +209,10 @@ enum tda_client_status tda_client_open(const struct tda_client_options *given, s
                                        struct tda_client_error *e) {
     struct tda_client_options o = {0};
     memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
-    if (!o.url) return client_fail(e, TDA_CLIENT_INVALID, "invalid", "an address is wanted: ipc:///path or tcp://host:port");
+    if (!o.url)
+        return client_fail(e, TDA_CLIENT_INVALID, "invalid", "an address is wanted: ipc:///path, tcp, tls+tcp or wss://host:port");
     struct tda_client *c = calloc(1, sizeof *c);
-    if (!c || !copy(&c->url, o.url) || !copy(&c->user, o.user) || !copy(&c->auth, o.auth)) {
+    if (!c || !copy(&c->url, o.url) || !copy(&c->user, o.user) || !copy(&c->auth, o.auth) || !copy(&c->ca_file, o.ca_file)) {
         tda_client_close(c);
         return client_fail(e, TDA_CLIENT_NOMEM, "out_of_memory", "out of memory");
     }
@@ -234,6 +235,7 @@ void tda_client_close(struct tda_client *c) {
     free(c->auth);
     free(c->user);
     free(c->url);
+    free(c->ca_file);
     free(c->refusal);
     free(c);
 }

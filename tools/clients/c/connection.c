@@ -2,16 +2,17 @@
  * connection ends: all of that is off here, because what is repeated is decided in client.c, where it is known what may be. */
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/tls/tls.h>
 #include <nng/supplemental/util/platform.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
 
 enum { DIAL_MS = 5000, SLICE_MS = 200, NEVER_MS = 1 << 30 };
-
-static const char hello[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.info\"}";
 
 int64_t client_now_ms(void) {
     struct timespec t;
@@ -26,7 +27,12 @@ static enum tda_client_status foreign(const struct tda_client *c, struct tda_cli
 static enum tda_client_status unreachable(const struct tda_client *c, int rc, struct tda_client_error *e) {
     if (rc == NNG_EPROTO) return foreign(c, e);
     client_fail(e, TDA_CLIENT_UNREACHABLE, "unreachable", "no daemon answers on %s: %s", c->url, nng_strerror(rc));
-    client_hint(e, "start one with: tdad --config FILE");
+    if (rc == NNG_ECRYPTO || rc == NNG_EPEERAUTH)
+        client_hint(
+            e,
+            "its certificate is not one that the authorities known here have signed for this name: name them with --ca or TDA_CA");
+    else
+        client_hint(e, "start one with: tdad --config FILE");
     return TDA_CLIENT_UNREACHABLE;
 }
 
@@ -104,16 +110,28 @@ enum tda_client_status connection_pause(struct tda_client *c, int64_t ms, struct
     return TDA_CLIENT_OK;
 }
 
+/* It holds a token. */
+static void wipe_free(char *text, size_t n) {
+    explicit_bzero(text, n);
+    free(text);
+}
+
 /* Who answers: a restarted daemon has another boot. */
 static enum tda_client_status greet(struct tda_client *c, struct tda_client_error *e) {
     nng_msg *reply = NULL;
-    enum tda_client_status s = connection_exchange(c, hello, sizeof hello - 1, DIAL_MS, &reply, e);
+    size_t n;
+    char *hello = client_request(c, "host.info", scan_text(NULL), NULL, &n);
+    if (!hello) return client_fail(e, TDA_CLIENT_NOMEM, "out_of_memory", "out of memory");
+    enum tda_client_status s = connection_exchange(c, hello, n, DIAL_MS, &reply, e);
+    wipe_free(hello, n);
     if (s) return s;
-    struct span info = scan_member(scan_value(nng_msg_body(reply), nng_msg_len(reply)), "result"), boot = scan_member(info, "boot");
+    struct span whole = scan_value(nng_msg_body(reply), nng_msg_len(reply)), info = scan_member(whole, "result"),
+                boot = scan_member(info, "boot"), error = scan_member(whole, "error");
     bool is_tdad = scan_is(scan_member(info, "name"), "tdad");
     scan_string(boot.p ? boot : scan_member(info, "pid"), c->boot, sizeof c->boot);
+    s = is_tdad ? TDA_CLIENT_OK : scan_member(error, "data").p ? client_refused(c, error, e) : foreign(c, e);
     nng_msg_free(reply);
-    return is_tdad ? TDA_CLIENT_OK : foreign(c, e);
+    return s;
 }
 
 /* On a thread of nng's. Its socket is of no use any more: what it leads to next is not known to be the same daemon. */
@@ -121,6 +139,35 @@ static void on_lost(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     struct tda_client *c = arg;
     (void)pipe, (void)event;
     atomic_store(&c->lost, true);
+}
+
+/* Debian's, and where others have theirs. NULL: nowhere. */
+static const char *system_authorities(void) {
+    static const char *const files[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                        "/etc/ssl/cert.pem"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (access(files[i], R_OK) == 0) return files[i];
+    return NULL;
+}
+
+static int set_tls(const struct tda_client *c, nng_dialer dialer) {
+    nng_tls_config *tls;
+    const char *authorities = c->ca_file && c->ca_file[0] ? c->ca_file : system_authorities();
+    int rc = nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT);
+    if (rc) return rc;
+    rc = nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED);
+    if (!rc && authorities) rc = nng_tls_config_ca_file(tls, authorities);
+    if (!rc) rc = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
+    nng_tls_config_free(tls);
+    return rc;
+}
+
+static int dial(const struct tda_client *c) {
+    nng_dialer dialer;
+    bool is_tls = strncmp(c->url, "tls+tcp://", 10) == 0 || strncmp(c->url, "wss://", 6) == 0;
+    int rc = nng_dialer_create(&dialer, c->socket, c->url);
+    if (!rc && is_tls) rc = set_tls(c, dialer);
+    return rc ? rc : nng_dialer_start(dialer, 0);
 }
 
 enum tda_client_status connection_open(struct tda_client *c, struct tda_client_error *e) {
@@ -136,7 +183,7 @@ enum tda_client_status connection_open(struct tda_client *c, struct tda_client_e
     nng_socket_set_size(c->socket, NNG_OPT_RECVMAXSZ, 0);
     nng_socket_set_ms(c->socket, NNG_OPT_SENDTIMEO, DIAL_MS);
     nng_socket_set_bool(c->socket, NNG_OPT_TCP_KEEPALIVE, true);
-    rc = nng_dial(c->socket, c->url, NULL, 0);
+    rc = dial(c);
     enum tda_client_status s = rc ? unreachable(c, rc, e) : greet(c, e);
     if (s) connection_close(c);
     return s;

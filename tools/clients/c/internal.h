@@ -11,7 +11,7 @@
 enum { BOOT_SIZE = 64 };
 
 struct tda_client {
-    char *url, *user, *auth;
+    char *url, *user, *auth, *ca_file;
     int64_t timeout_ms, reconnect_ms;
     bool (*waiting)(void *arg, int64_t waited_ms);
     void *arg;
@@ -41,6 +41,8 @@ enum tda_client_status connection_pause(struct tda_client *c, int64_t ms, struct
 /* client.c: a call with a wait of its own. *ret: the result's text. */
 enum tda_client_status client_call(struct tda_client *c, const char *method, const char *params, int64_t timeout_ms, char **ret,
                                    struct tda_client_error *e);
+/* The request whole, with the client's own members before the program's. The caller frees it; NULL: out of memory. */
+char *client_request(const struct tda_client *c, const char *method, struct span params, const char *key, size_t *ret_n);
 /* From an error object. */
 enum tda_client_status client_refused(struct tda_client *c, struct span error, struct tda_client_error *e);
 

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { OutcomeUnknown, TdaError, Timeout, Unreachable } from "./errors.js";
@@ -17,6 +18,11 @@ function defaultUrl() {
   return runtime.startsWith("/") ? `ipc://${runtime}/tda/tda.sock` : `ipc:///tmp/tda-${uid}/tda.sock`;
 }
 
+function defaultToken() {
+  const path = process.env.TDA_TOKEN_FILE;
+  return path ? readFileSync(path, "utf8").trim() : process.env.TDA_TOKEN || undefined;
+}
+
 /** Such a method may be asked twice, and a key would only fill the daemon's memory. host.methods says the same. */
 export function onlyReads(method) {
   return method.startsWith("host.") || method === "status" || /\.(list|get|poll|explain|read|export)$/.test(method);
@@ -24,18 +30,22 @@ export function onlyReads(method) {
 
 /** A tdad. Any number of calls may be in flight; they share one connection.
  *
- * url: "ipc:///path" or "tcp://host:port" (default: $TDA_SOCKET, else where a tdad listens by itself); user: put into every call (default: $TDA_USER); auth: a
- * token; timeoutMs: for a reply; reconnectMs: for how long a lost connection is tried again. The first connection is tried once, by connect() or the first call. */
+ * url: "ipc:///path", "tcp://host:port" or "tls+tcp://host:port" (default: $TDA_SOCKET, else where a tdad listens by itself); user: put into every call (default:
+ * $TDA_USER); auth: a token, which all but ipc want (default: $TDA_TOKEN, or what the file $TDA_TOKEN_FILE holds); ca: a file of authorities that the daemon's
+ * certificate is judged by (default: $TDA_CA, else Node's); timeoutMs: for a reply; reconnectMs: for how long a lost connection is tried again. The first connection is tried once, by connect() or the first call. */
 export class Client {
   #common;
+  #ca;
   #connecting = null; // a promise of {connection, boot}
   #current = null;
   #hadOne = false;
   #closed = false;
 
-  constructor({ url, user, auth, timeoutMs = TIMEOUT_MS, reconnectMs = RECONNECT_MS } = {}) {
+  constructor({ url, user, auth, ca, timeoutMs = TIMEOUT_MS, reconnectMs = RECONNECT_MS } = {}) {
     this.url = url ?? (process.env.TDA_SOCKET || defaultUrl());
-    if (!/^(ipc|tcp):\/\//.test(this.url)) throw new TypeError(`an address begins with ipc:// or tcp://, not ${this.url}`);
+    if (!/^(ipc|tcp|tls\+tcp):\/\//.test(this.url)) throw new TypeError(`an address begins with ipc://, tcp:// or tls+tcp://, not ${this.url}`);
+    this.#ca = ca ?? (process.env.TDA_CA || undefined);
+    auth ??= defaultToken();
     this.timeoutMs = timeoutMs;
     this.reconnectMs = reconnectMs;
     user ??= process.env.TDA_USER || undefined;
@@ -95,9 +105,9 @@ export class Client {
   }
 
   async #open() {
-    const connection = await Connection.open(this.url);
+    const connection = await Connection.open(this.url, this.#ca);
     try {
-      const info = await connection.greet();
+      const info = await connection.greet(this.#common.auth);
       this.#hadOne = true;
       this.#current = { connection, boot: info.boot ?? info.pid };
       return this.#current;

@@ -1,8 +1,12 @@
-// SP's req protocol (nanomsg, nng) over ipc and tcp: one connection, any number of requests in flight.
+// SP's req protocol (nanomsg, nng) over ipc, tcp and tls+tcp: one connection, any number of requests in flight.
 //
 // A connection begins with eight bytes each way: 0 "SP" 0, the protocol (0x30 REQ, 0x31 REP), 0 0. Then messages: a length of 64 bits, big-endian, and so many
 // bytes; on ipc a byte 1 stands before the length. A request's body begins with its number, 32 bits with the highest set, and its reply's body with the same.
+import { readFileSync } from "node:fs";
 import net from "node:net";
+import tls from "node:tls";
+
+import { TdaError } from "./errors.js";
 
 const HELLO_REQ = Buffer.from("0053500000300000", "hex");
 const HELLO_REP = Buffer.from("0053500000310000", "hex");
@@ -16,10 +20,13 @@ export class Late extends Error {}
 /** What answers speaks another protocol. */
 export class Foreign extends Error {}
 
-function target(url) {
-  if (url.startsWith("ipc://")) return { path: url.slice(6) };
+function dial(url, ca) {
+  if (url.startsWith("ipc://")) return net.connect({ path: url.slice(6) });
   const at = url.lastIndexOf(":");
-  return { host: url.slice(6, at).replace(/^\[|\]$/g, ""), port: Number(url.slice(at + 1)) };
+  const host = url.slice(url.indexOf("://") + 3, at).replace(/^\[|\]$/g, "");
+  const target = { host, port: Number(url.slice(at + 1)) };
+  if (url.startsWith("tcp://")) return net.connect(target);
+  return tls.connect({ ...target, ...(!net.isIP(host) && { servername: host }), ...(ca && { ca: readFileSync(ca) }) });
 }
 
 export class Connection {
@@ -35,15 +42,15 @@ export class Connection {
   lost = null;
 
   /** Resolves with a connection; or Lost, Foreign. */
-  static async open(url) {
-    const c = new Connection(url);
+  static async open(url, ca) {
+    const c = new Connection(url, ca);
     await c.#ready;
     return c;
   }
 
-  constructor(url) {
+  constructor(url, ca) {
     this.#before = url.startsWith("ipc://") ? Buffer.from([1]) : Buffer.alloc(0);
-    this.#socket = net.connect(target(url));
+    this.#socket = dial(url, ca);
     this.#socket.setNoDelay(true).setKeepAlive(true, 30000);
     this.#socket.write(HELLO_REQ);
     this.#ready = new Promise((resolve, reject) => this.#waiting.set("hello", { resolve, reject }));
@@ -133,15 +140,18 @@ export class Connection {
     }
   }
 
-  /** Who answers: {name: "tdad", boot}. */
-  async greet() {
-    const reply = await this.exchange(Buffer.from('{"jsonrpc":"2.0","id":1,"method":"host.info"}'), CONNECT_MS);
-    let info;
+  /** Who answers: {name: "tdad", boot}. TdaError when the token is not good. */
+  async greet(auth) {
+    const request = { jsonrpc: "2.0", id: 1, method: "host.info", params: auth ? { auth } : {} };
+    const reply = await this.exchange(Buffer.from(JSON.stringify(request)), CONNECT_MS);
+    let answer;
     try {
-      info = JSON.parse(reply).result;
+      answer = JSON.parse(reply);
     } catch {
-      info = undefined;
+      answer = undefined;
     }
+    if (answer?.error?.data?.kind) throw TdaError.of(answer.error);
+    const info = answer?.result;
     if (info?.name !== "tdad") throw new Foreign("what answers is no tdad");
     return info;
   }

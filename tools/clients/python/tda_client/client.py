@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 import random
 import secrets
 import threading
@@ -21,6 +22,11 @@ def default_url():
     return f"ipc://{runtime}/tda/tda.sock" if runtime.startswith("/") else f"ipc:///tmp/tda-{os.geteuid()}/tda.sock"
 
 
+def default_token():
+    path = os.environ.get("TDA_TOKEN_FILE")
+    return pathlib.Path(path).read_text().strip() if path else os.environ.get("TDA_TOKEN")
+
+
 def only_reads(method):
     """Such a method may be asked twice, and a key would only fill the daemon's memory. host.methods says the same."""
     return method.startswith("host.") or method == "status" or method.endswith(READING)
@@ -29,16 +35,18 @@ def only_reads(method):
 class Client:
     """A tdad. May be used by many threads at once; they share one connection.
 
-    url: "ipc:///path" or "tcp://host:port" (default: $TDA_SOCKET, else where a tdad listens by itself); user: put into every call (default:
-    $TDA_USER); auth: a token; timeout: seconds for a reply; reconnect: seconds for which a lost connection is tried again. The first connection
+    url: "ipc:///path", "tcp://host:port" or "tls+tcp://host:port" (default: $TDA_SOCKET, else where a tdad listens by itself); user: put into every
+    call (default: $TDA_USER); auth: a token, which all but ipc want (default: $TDA_TOKEN, or what the file $TDA_TOKEN_FILE holds); ca: a file of
+    authorities that the daemon's certificate is judged by (default: $TDA_CA, else the system's); timeout: seconds for a reply; reconnect: seconds for which a lost connection is tried again. The first connection
     is tried once, here."""
 
-    def __init__(self, url=None, user=None, *, auth=None, timeout=TIMEOUT_S, reconnect=RECONNECT_S):
+    def __init__(self, url=None, user=None, *, auth=None, ca=None, timeout=TIMEOUT_S, reconnect=RECONNECT_S):
         self.url = url or os.environ.get("TDA_SOCKET") or default_url()
-        if not self.url.startswith(("ipc://", "tcp://")):
-            raise ValueError(f"an address begins with ipc:// or tcp://, not {self.url!r}")
+        if not self.url.startswith(("ipc://", "tcp://", "tls+tcp://")):
+            raise ValueError(f"an address begins with ipc://, tcp:// or tls+tcp://, not {self.url!r}")
+        self._ca = ca or os.environ.get("TDA_CA")
         self.timeout, self.reconnect = timeout, reconnect
-        self._common = {k: v for k, v in (("user", user or os.environ.get("TDA_USER")), ("auth", auth)) if v}
+        self._common = {k: v for k, v in (("user", user or os.environ.get("TDA_USER")), ("auth", auth or default_token())) if v}
         self._lock = threading.Lock()
         self._connection = self._boot = None
         self._closed = False
@@ -95,9 +103,9 @@ class Client:
             if self._closed:
                 raise ValueError("the client is closed")
             if self._connection is None or self._connection.lost:
-                connection = Connection(self.url)
+                connection = Connection(self.url, self._ca)
                 try:
-                    info = connection.greet()
+                    info = connection.greet(self._common.get("auth"))
                     if info.get("name") != "tdad":
                         raise Foreign("what answers is no tdad")
                 except BaseException:

@@ -1,4 +1,4 @@
-"""SP's req protocol (nanomsg, nng) over ipc and tcp: one connection, any number of requests in flight, from any thread.
+"""SP's req protocol (nanomsg, nng) over ipc, tcp and tls+tcp: one connection, any number of requests in flight, from any thread.
 
 A connection begins with eight bytes each way: 0 "SP" 0, the protocol (0x30 REQ, 0x31 REP), 0 0. Then messages: a length of 64 bits, big-endian,
 and so many bytes; on ipc a byte 1 stands before the length. A request's body begins with its number, 32 bits with the highest set, and its reply's
@@ -6,8 +6,12 @@ body with the same."""
 import itertools
 import json
 import socket
+import ssl
 import struct
 import threading
+
+from .errors import TdaError
+from .tls import TlsSocket
 
 HELLO_REQ, HELLO_REP = b"\0SP\0\0\x30\0\0", b"\0SP\0\0\x31\0\0"
 REPLY_MAX = 256 << 20
@@ -26,7 +30,7 @@ class Foreign(Exception):
     """What answers speaks another protocol."""
 
 
-def dial(url):
+def dial(url, ca=None):
     scheme, _, rest = url.partition("://")
     if scheme == "ipc":
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -44,17 +48,23 @@ def dial(url):
     for option, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
             s.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-    return s
+    if scheme != "tls+tcp":
+        return s
+    try:
+        return TlsSocket(s, ssl.create_default_context(cafile=ca), host.strip("[]"))
+    except OSError:
+        s.close()
+        raise
 
 
 class Connection:
-    def __init__(self, url):
+    def __init__(self, url, ca=None):
         self._before = b"\x01" if url.startswith("ipc:") else b""
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._waiting = {}  # number -> [event, reply or None]
         self.lost = None
-        self._socket = dial(url)
+        self._socket = dial(url, ca)
         self._stream = self._socket.makefile("rb")
         try:
             self._socket.sendall(HELLO_REQ)
@@ -113,13 +123,16 @@ class Connection:
             raise Lost(str(self.lost))
         return slot[1]
 
-    def greet(self):
-        """Who answers: {"name": "tdad", "boot": ...}."""
+    def greet(self, auth=None):
+        """Who answers: {"name": "tdad", "boot": ...}. TdaError when the token is not good."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": "host.info", "params": {"auth": auth} if auth else {}}
         try:
-            info = json.loads(self.exchange(b'{"jsonrpc":"2.0","id":1,"method":"host.info"}', CONNECT_S))["result"]
-        except (ValueError, KeyError, TypeError) as error:
+            reply = json.loads(self.exchange(json.dumps(request).encode(), CONNECT_S))
+            if "kind" in reply.get("error", {}).get("data", {}):
+                raise TdaError.of(reply["error"])
+            return reply["result"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Foreign("what answers is no tdad") from error
-        return info
 
     def close(self):
         try:

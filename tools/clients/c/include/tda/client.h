@@ -55,19 +55,21 @@ struct tda_client_error {
 /* Members may be added at the end: set `size`. Texts are copied. Zero means the default. */
 struct tda_client_options {
     size_t size;
-    const char *url;      /* "ipc:///path" or "tcp://host:port" */
+    const char *url;      /* "ipc:///path"; "tcp", "tls+tcp", "ws" or "wss" "://host:port", with a path behind ws and wss */
     const char *user;     /* put into every call whose params name none; may be NULL */
-    const char *auth;     /* likewise: a token; may be NULL */
+    const char *auth;     /* likewise: a token, which all but ipc want; may be NULL */
     int64_t timeout_ms;   /* the longest wait for one reply (600000) */
     int64_t reconnect_ms; /* how long to go on trying when a connection is lost (10000). The first one is tried once. */
     /* Called about five times a second while something is awaited; false gives up. May be NULL. */
     bool (*waiting)(void *arg, int64_t waited_ms);
     void *arg;
+    const char *ca_file; /* PEM of the authorities that judge the daemon's certificate (default: the system's) */
 };
 
 struct tda_client;
 
-/* Connects and asks who is there. On OK the caller closes *ret. `e` may be NULL here and everywhere. */
+/* Connects and asks who is there: REFUSED when the token is not good. On OK the caller closes *ret. `e` may be NULL here and
+ * everywhere. */
 TDA_CLIENT_API enum tda_client_status tda_client_open(const struct tda_client_options *o, struct tda_client **ret,
                                                       struct tda_client_error *e);
 TDA_CLIENT_API void tda_client_close(struct tda_client *c); /* takes NULL; its streams are freed before */
