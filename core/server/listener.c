@@ -182,7 +182,9 @@ void listener_begin(struct listener *l) {
 
 void listener_close(struct listener *l) {
     atomic_store(&l->closing, true);
-    if (l->nng) nng_stream_listener_close(l->nng);
+    /* nng (1.5.2) waits for itself for ever when a websocket's listener closes amid a handshake: it stays, unheard, until the
+     * process ends. */
+    if (l->nng && !l->is_ws) nng_stream_listener_close(l->nng);
     if (l->aio) nng_aio_stop(l->aio);
     if (l->path) unlink(l->path);
     free(l->path);

@@ -93,7 +93,7 @@ void server_stop(struct server *s, int64_t grace_ns) {
     for (size_t i = 0; i < s->n_listeners; i++) {
         struct listener *l = &s->listeners[i];
         if (l->aio) nng_aio_free(l->aio);
-        if (l->nng) nng_stream_listener_free(l->nng);
+        if (l->nng && !l->is_ws) nng_stream_listener_free(l->nng); /* see listener_close */
         free(l->url);
     }
     if (s->check) nng_aio_free(s->check);
