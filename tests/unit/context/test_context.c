@@ -364,7 +364,8 @@ Test(context, every_accessor_asks_who_it_is) {
     cr_assert(contexts_update(cs, &bob, user("bob"), set_one, &p, NULL, NULL) == TDA_OK && exists("bob"));
 }
 
-Test(context, the_shared_one_is_everybodys_who_is_somebody, .init = NULL) {
+Test(context, the_shared_one_is_everybodys_who_is_somebody) {
+    contexts_free(cs);
     begin_with(1000, true);
     struct principal nobody = {0}, bob = {.kind = PRINCIPAL_USER, .user = "bob"};
     struct pair p = {TDA_CTX_MODEL, "m"};
