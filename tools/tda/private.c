@@ -42,6 +42,7 @@ static bool write_config(const struct private_daemon *d, const char *url, const 
     jw_put_i64(&w, "loops", 1);
     jw_put_raw(&w, "contexts", TDA_STR("{\"persistence\":false}"));
     jw_put_raw(&w, "sessions", TDA_STR("{\"path\":\"none\"}"));
+    jw_put_raw(&w, "identity", TDA_STR("{\"tokens\":\"none\"}"));
     jw_put_raw(&w, "plugins", TDA_STR("{\"load\":[\"mcp\"]}"));
     jw_open_object(&w, "mcp_servers");
     jw_open_object(&w, "probed");
