@@ -229,7 +229,8 @@ class Attack(unittest.TestCase):
                 replies, numbers, done = [], [], d.stats()["front_door"]["replies"]
                 with connect(url, timeout=60) as s:
                     s.sendall(HANDSHAKE_REQ)
-                    asks = [frame(url, struct.pack(">I", 0x80000000 + i) + b'{"jsonrpc":"2.0","id":%d,"method":"host.methods"}' % i) for i in range(n)]
+                    asks = [frame(url, struct.pack(">I", 0x80000000 + i) + b'{"jsonrpc":"2.0","id":%d,"method":"host.methods","params":{"auth":"%s"}}' %
+                                  (i, d.token.encode())) for i in range(n)]
                     writer = threading.Thread(target=lambda: [s.sendall(a) for a in asks])
                     writer.start()
                     until(lambda: d.stats()["front_door"]["replies"] > done + 4, what="replies that wait for their reader")
