@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stdio MCP server for tests, legacy era unless its mode says `modern`; with ways to misbehave that no real server offers on demand.
 
-usage: mcp_server.py [MODE]    environment: MCP_RECORD=file to write each line received to, MCP_NAME"""
+usage: mcp_server.py [MODE]    environment: MCP_NAME; MCP_RECORD=file to write each line received to, and to file.starts the pid of each start"""
 import json
 import os
 import queue
@@ -71,6 +71,11 @@ TOOLS = [
     {"name": "ask", "description": "Asks the user for a colour, or what `params` say.", "inputSchema": {"type": "object", "properties": {"params": {"type": "object"}}}},
     {"name": "change", "description": "Changes what echo says it does.", "inputSchema": {"type": "object"}},
 ]
+TEXTS = {"type": "string"}
+DATABASES = [
+    {"name": "rows", "inputSchema": {"type": "object", "properties": {"db_name": TEXTS, "table_name": TEXTS}, "required": ["db_name", "table_name"]}},
+    {"name": "column", "inputSchema": {"type": "object", "properties": {"object_name": TEXTS, "col_name": TEXTS}, "required": ["object_name", "col_name"]}},
+]
 COLOUR = {"message": "Which colour?", "requestedSchema": {"type": "object", "properties": {"colour": {"type": "string", "default": "blue"}}, "required": ["colour"]}}
 
 
@@ -122,6 +127,8 @@ def call(request):
     elif name == "change":
         change()
         text(request, "changed")
+    elif MODE == "databases":
+        text(request, json.dumps(args))
     else:
         say({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32602, "message": f"Unknown tool: {name}"}})
 
@@ -158,7 +165,7 @@ def listing(request):
     elif MODE == "list_hangs":
         pass
     else:
-        result(request, {"tools": tools(changed)})
+        result(request, {"tools": DATABASES if MODE == "databases" else tools(changed)})
 
 
 def probed(request):
@@ -230,6 +237,10 @@ def main():
     if MODE == "tells":
         sys.stderr.write(f"cannot connect as {os.environ['DATABASE']}\n")
         sys.exit(1)
+    record = open(os.environ["MCP_RECORD"], "a", buffering=1) if "MCP_RECORD" in os.environ else None
+    if record:
+        with open(os.environ["MCP_RECORD"] + ".starts", "a") as f:
+            f.write(f"{os.getpid()}\n")
     if MODE == "dies":
         sys.stderr.write("cannot start: no database\n")
         sys.exit(7)
@@ -245,7 +256,6 @@ def main():
             while True:
                 sys.stderr.write("noise " * 100 + "\n")
         threading.Thread(target=noise, daemon=True).start()
-    record = open(os.environ["MCP_RECORD"], "a", buffering=1) if "MCP_RECORD" in os.environ else None
     for line in sys.stdin:
         if record:
             record.write(line)

@@ -1,0 +1,126 @@
+"""What tools give and take: acceptance lines 34 and 35, asserted on what the caller, the model and the server received."""
+import json
+import pathlib
+import tempfile
+import unittest
+
+from harness.host import Host, faulty, messages
+from harness.upstream import Upstream
+
+IMAGE = {"type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo="}
+# what the tool gives, what the caller gets of it
+RESULTS = {
+    "object": ({"content": [{"type": "text", "text": "{\"a\": 1}"}], "structuredContent": {"a": 1}}, [{"type": "json", "value": {"a": 1}}]),
+    "array": ({"content": [{"type": "text", "text": "[1, 2]"}], "structuredContent": [1, 2]}, [{"type": "json", "value": [1, 2]}]),
+    "JSON inside of text": ({"content": [{"type": "text", "text": "{\"rows\": [1, 2]}"}]}, [{"type": "text", "text": "{\"rows\": [1, 2]}"}]),
+    "plain text": ({"content": [{"type": "text", "text": "hello"}]}, [{"type": "text", "text": "hello"}]),
+    "two texts": ({"content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}, [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]),
+    "empty": ({"content": []}, []),
+    "empty text": ({"content": [{"type": "text", "text": ""}]}, [{"type": "text", "text": ""}]),
+}
+
+
+class Results(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.record = pathlib.Path(self.folder.name) / "record"
+        self.up = Upstream()
+        self.h = Host({"s": faulty(record=self.record)}, f"calls: {{max_tool_result: 1KiB}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{self.up.base}\"}}\n")
+        self.h.configure("u", "s", provider="Fake", model="model1", credentials={"api_key": "k"})
+
+    def tearDown(self):
+        self.h.stop()
+        self.up.close()
+        self.folder.cleanup()
+
+    def model_got(self, arguments, tool="raw"):
+        """The tool's result, as the model was told it after it had asked for the tool."""
+        with self.up.lock:
+            self.up.seen.clear()
+        self.h.call("u", "agent.run", input=f"use s__{tool} {json.dumps(arguments)}")
+        last = self.up.chats()[-1].json["messages"]
+        return [self.text(m) for m in last if m["role"] == "tool"]
+
+    @staticmethod
+    def text(message):
+        content = message["content"]
+        return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
+
+    def test_34_what_the_caller_gets(self):
+        for what, (given, wanted) in RESULTS.items():
+            with self.subTest(what):
+                r = self.h.use("u", "raw", result=given)
+                self.assertEqual((r["content"], r["is_error"]), (wanted, False))
+
+    def test_34_what_the_model_gets(self):
+        for what, (given, wanted) in RESULTS.items():
+            with self.subTest(what):
+                got = self.model_got({"result": given})
+                self.assertEqual(len(got), 1, "one result for one call, also when it is empty")
+                for part in wanted:
+                    if part["type"] == "json":
+                        self.assertEqual(json.loads(got[0]), part["value"])
+                    else:
+                        self.assertIn(part["text"], got[0])
+
+    def test_34_the_error_flag(self):
+        given = {"content": [{"type": "text", "text": "no such table"}], "isError": True}
+        r = self.h.use("u", "raw", result=given)
+        self.assertEqual((r["is_error"], r["content"][0]["text"]), (True, "no such table"))
+        self.assertIn("no such table", self.model_got({"result": given})[0])
+
+    def test_34_oversized(self):
+        r = self.h.use("u", "big", bytes=100000)
+        text = "".join(p["text"] for p in r["content"])
+        self.assertLess(len(text), 1200)
+        self.assertIn("cut by the host", text)
+        got = self.model_got({"bytes": 100000}, "big")[0]
+        self.assertLess(len(got), 1200)
+        self.assertIn("cut by the host", got)
+
+    def test_34_an_image_stays_whole_or_goes(self):
+        r = self.h.use("u", "raw", result={"content": [IMAGE]})
+        self.assertEqual([p["type"] for p in r["content"]], ["image"])
+        r = self.h.use("u", "raw", result={"content": [dict(IMAGE, data="A" * 4000), {"type": "text", "text": "after it"}]})
+        self.assertNotIn("image", [p["type"] for p in r["content"]])
+        self.assertIn("after it", json.dumps(r["content"]))
+
+    def test_34_what_is_no_result(self):
+        for given in ({}, {"content": "text"}, {"content": 7}):
+            with self.subTest(given):
+                self.assertEqual(self.h.refused("u", "raw", result=given).kind, "protocol")
+        self.assertEqual(self.h.said("u", "echo", text="still there"), "still there")
+
+    def called_with(self, tool):
+        return [m["params"]["arguments"] for m in messages(self.record) if m.get("method") == "tools/call" and m["params"]["name"] == tool]
+
+    def test_35_missing_required_is_refused_before_the_call(self):
+        e = self.h.refused("u", "echo")
+        self.assertEqual((e.kind, e.data.get("field")), ("missing_argument", "arguments.text"))
+        self.assertEqual(self.called_with("echo"), [])
+
+    def test_35_unknown_arguments_pass(self):
+        self.h.use("u", "echo", text="x", other=[1])
+        self.assertEqual(self.called_with("echo"), [{"text": "x", "other": [1]}])
+
+
+class Synonyms(unittest.TestCase):
+    """35, with names of arguments as servers of databases have them."""
+
+    def test_35_synonyms_become_the_tools_own_names(self):
+        with tempfile.TemporaryDirectory() as folder:
+            record = pathlib.Path(folder) / "record"
+            with Host({"s": faulty("databases", record)}) as h:
+                h.configure("u", "s")
+                for tool, given, wanted in (("rows", {"database_name": "d", "object_name": "t"}, {"db_name": "d", "table_name": "t"}),
+                                            ("rows", {"db_name": "d", "view_name": "t"}, {"db_name": "d", "table_name": "t"}),
+                                            ("rows", {"db_name": "d", "table_name": "t"}, {"db_name": "d", "table_name": "t"}),
+                                            ("rows", {"db_name": "d", "table_name": "t", "object_name": "x"}, {"db_name": "d", "table_name": "t", "object_name": "x"}),
+                                            ("column", {"table_name": "t", "column_name": "c"}, {"object_name": "t", "col_name": "c"})):
+                    h.use("u", tool, **given)
+                    self.assertEqual(messages(record)[-1]["params"]["arguments"], wanted, f"{tool} {given}")
+                self.assertEqual(h.refused("u", "rows", database_name="d").kind, "missing_argument")
+
+
+if __name__ == "__main__":
+    unittest.main()
