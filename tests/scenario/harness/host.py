@@ -28,8 +28,8 @@ class Host(Daemon):
     def configure(self, user, server, **more):
         return self.client.call("configure", **{"user": user, "provider": "offline", "model": "offline-1", "mcp_server": {"name": server}, **more})
 
-    def call(self, user, method, **params):
-        return self.client.call(method, user=user, **params)
+    def call(self, user, rpc, /, **params):
+        return self.client.call(rpc, user=user, **params)
 
     def tools(self, user):
         return {t["name"]: t for t in self.call(user, "tools.list")["tools"]}
@@ -43,7 +43,7 @@ class Host(Daemon):
     def refused(self, user, tool, /, **arguments):
         return self.client.error("tools.call", user=user, name=tool, arguments=arguments)
 
-    def begin(self, user, method, **params):
+    def begin(self, user, method, /, **params):
         return self.call(user, "task.submit", method=method, params=params)["task"]
 
     def end(self, user, task):

@@ -1,0 +1,60 @@
+"""Many users with a private server each, who come and expire."""
+import concurrent.futures
+import pathlib
+import time
+
+from .daemon import BIN, BUILD, SLOW, Daemon, until
+
+
+def zombies(d):
+    """Children of the daemon, at any depth, that ended and were not waited for."""
+    found = []
+    for pid in d.descendants():
+        try:
+            if pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def one_round(d, n, ask):
+    def come(i):
+        c = d.connect()
+        c.call("configure", user=f"u{i}", provider="offline", model="offline-1", mcp_server={"name": "own"})
+        if ask:
+            assert c.call("tools.call", user=f"u{i}", name="query", arguments={"sql": "SELECT count(*) FROM customers"})["is_error"] is False
+        c.close()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(come, range(n)))
+
+
+def come_and_go(n, rounds=2, ask=True):
+    """Returns figures. Fails when processes, descriptors or memory do not return to where they were."""
+    yaml = ("contexts: {persistence: false}\nlog: {level: error}\nmaintenance: {context_cleanup: {interval: 1d, max_age: 1s}}\nlimits: {children: 1000}\n"
+            f"mcp_servers: {{own: {{command: [{BIN}/mcp-sqlite, {BUILD}/share/tda/sample.db]}}}}\n")
+    with Daemon(yaml) as d:
+        one_round(d, 2, ask)  # what is made once: threads, pools
+        expire(d)
+        processes, descriptors, memory, most = len(d.descendants()), d.fds(), [], 0
+        for _ in range(rounds):
+            one_round(d, n, ask)
+            most = max(most, d.stats()["children"])
+            assert most == n, f"{most} children for {n} users"
+            expire(d)
+            until(lambda: d.fds() <= descriptors + 4, what=f"descriptors back to {descriptors}, there are {d.fds()}")
+            assert len(d.descendants()) <= processes, d.descendants()
+            assert not zombies(d), zombies(d)
+            memory.append(d.rss())
+        grown = memory[-1] - memory[0]
+        assert grown < (4 << 20) * SLOW, f"memory after each round: {memory}"
+        return {"children": most, "processes": processes, "descriptors": descriptors, "memory": memory}
+
+
+def expire(d):
+    """They have been idle for long enough: one sweep takes them all."""
+    time.sleep(1.1)
+    d.client.call("job.run", name="context_cleanup")
+    until(lambda: d.stats()["contexts"] == 0, what="the end of all contexts")
+    until(lambda: d.stats()["children"] == 0, seconds=30, what="the end of all children")

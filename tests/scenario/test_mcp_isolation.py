@@ -1,0 +1,171 @@
+"""Two users never share a child, a session, a token or a list that is one's own; asserted on what servers received. Acceptance line 12, and the mistakes of other gateways:
+sessions pooled by address and credentials, replies routed by an id that two clients chose, lists cached for all, tokens kept by address."""
+import json
+import pathlib
+import tempfile
+import threading
+import unittest
+
+from harness.daemon import SLOW, until
+from harness.host import Host, faulty, messages, text_of
+from harness.many import come_and_go
+from harness.mcp_http import McpHttp
+
+USERS = [f"user{i}" for i in range(6)]
+
+
+def all_at_once(host, work):
+    """work: {user: [(tool, arguments)]}, each user's in order, users side by side; {user: [text]}."""
+    said = {}
+
+    def run(user):
+        c = host.connect()
+        said[user] = [text_of(c.call("tools.call", user=user, name=tool, arguments=arguments)) for tool, arguments in work[user]]
+        c.close()
+
+    threads = [threading.Thread(target=run, args=(u,)) for u in work]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert set(said) == set(work), f"no answers for {set(work) - set(said)}"
+    return said
+
+
+class Children(unittest.TestCase):
+    def test_each_has_a_process_that_counts_for_him_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            record = {u: pathlib.Path(folder) / u for u in USERS}
+            with Host({"s": {**faulty(), "env": {"MCP_RECORD": f"{folder}/${{user_hash}}"}}}) as h:
+                for u in USERS:
+                    h.configure(u, "s")
+                said = all_at_once(h, {u: [pair for i in range(50) for pair in (("count", {}), ("echo", {"text": f"of {u}: {i}"}))] for u in USERS})
+                processes = {u: {line.split()[1] for line in said[u][0::2]} for u in USERS}
+                self.assertEqual({len(p) for p in processes.values()}, {1})
+                self.assertEqual(len(set.union(*processes.values())), len(USERS))
+                for u in USERS:
+                    self.assertEqual([line.split()[2] for line in said[u][0::2]], [str(i + 1) for i in range(50)], "nobody else's calls are counted")
+                    self.assertEqual(said[u][1::2], [f"of {u}: {i}" for i in range(50)])
+            del record
+            files = [p for p in pathlib.Path(folder).iterdir() if p.suffix != ".starts"]
+            self.assertEqual(len(files), len(USERS))
+            for path in files:
+                texts = [m["params"]["arguments"]["text"] for m in messages(path) if m.get("params", {}).get("name") == "echo"]
+                self.assertEqual(len({t.split(":")[0] for t in texts}), 1, "one child saw one user")
+
+    def test_an_answer_that_comes_too_late_is_nobodys(self):
+        with Host({"s": faulty()}, "calls: {tool_timeout: 500ms}\n") as h:
+            h.configure("a", "s")
+            for i in range(3):
+                self.assertEqual(h.refused("a", "slow", seconds=0.8 * SLOW).kind, "timeout")
+                slots = [h.client.begin("tools.call", user="a", name="echo", arguments={"text": f"{i}-{k}"}) for k in range(30)]
+                self.assertEqual([text_of(h.client.end(s)) for s in slots], [f"{i}-{k}" for k in range(30)])
+
+    def test_what_one_cancels_goes_on_for_the_other(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with Host({"s": {**faulty(), "env": {"MCP_RECORD": f"{folder}/${{user_hash}}"}}}) as h:
+                tasks = {}
+                for u in ("a", "b"):
+                    h.configure(u, "s")
+                    tasks[u] = h.begin(u, "tools.call", name="slow", arguments={"seconds": 1.5})
+                until(lambda: sum("slow" in p.read_text() for p in pathlib.Path(folder).iterdir()) == 2, what="both calls")
+                h.call("a", "task.cancel", task=tasks["a"])
+                self.assertEqual(text_of(h.end("b", tasks["b"])[0]), "slept")
+                cancelled = [p for p in pathlib.Path(folder).iterdir() if "notifications/cancelled" in p.read_text()]
+                self.assertEqual(len(cancelled), 1)
+
+
+class Sessions(unittest.TestCase):
+    """One address, and one bearer token for all, which the operator has given."""
+
+    def test_each_has_a_session_of_his_own(self):
+        with McpHttp(keys={"shared": "everybody"}) as s, Host({"s": {"url": s.url, "bearer": "${env:MCP_KEY}"}}, env={"MCP_KEY": "shared"}) as h:
+            for u in USERS:
+                h.configure(u, "s")
+            said = all_at_once(h, {u: [pair for i in range(40) for pair in (("count", {}), ("echo", {"text": f"of {u}: {i}"}))] for u in USERS})
+            sessions = {u: {line.split()[0] for line in said[u][0::2]} for u in USERS}
+            self.assertEqual({len(x) for x in sessions.values()}, {1})
+            self.assertEqual(len(set.union(*sessions.values())), len(USERS))
+            texts = {}
+            for r in s.requests("tools/call", "echo"):
+                self.assertEqual(r.key, "shared") if hasattr(r, "key") else self.assertEqual(r.headers["authorization"], "Bearer shared")
+                texts.setdefault(r.session, set()).add(r.message["params"]["arguments"]["text"].split(":")[0])
+            self.assertEqual({len(t) for t in texts.values()}, {1}, "one session saw one user")
+            for u in USERS:
+                self.assertEqual(said[u][1::2], [f"of {u}: {i}" for i in range(40)])
+
+    def test_ids_are_not_taken_twice_in_a_session(self):
+        with McpHttp() as s, Host({"s": {"url": s.url}}) as h:
+            for u in ("a", "b"):
+                h.configure(u, "s")
+            all_at_once(h, {u: [("echo", {"text": "x"})] * 50 for u in ("a", "b")})
+            ids = [(r.session, json.dumps(r.message["id"])) for r in s.requests("tools/call")]
+            self.assertEqual(len(ids), len(set(ids)))
+
+    def test_a_change_of_configuration_is_a_new_session(self):
+        with McpHttp() as s, Host({"s": {"url": s.url}, "t": {"url": s.url}}) as h:
+            h.configure("a", "s")
+            first = h.said("a", "count").split()[0]
+            h.configure("a", "t")
+            self.assertNotEqual(h.said("a", "count").split()[0], first)
+            until(lambda: [r.session for r in s.verbs("DELETE")] == [first], what="the end of the former")
+
+    def test_what_one_loses_the_other_keeps(self):
+        with McpHttp() as s, Host({"s": {"url": s.url}}) as h:
+            for u in ("a", "b"):
+                h.configure(u, "s")
+            kept = h.said("b", "count").split()[0]
+            for _ in range(3):
+                s.faults = {"tools/call": ["lost404"]}
+                h.use("a", "echo", text="x")
+                self.assertEqual(h.said("b", "count").split()[0], kept)
+
+
+class Tokens(unittest.TestCase):
+    def test_a_bearer_token_goes_to_its_server_and_to_no_other(self):
+        with McpHttp(keys={"canary-one": "one"}) as one, McpHttp() as two, McpHttp() as elsewhere:
+            servers = {"one": {"url": one.url, "bearer": "${env:KEY_ONE}", "headers": {"X-Api-Key": "${env:KEY_TWO}"}}, "two": {"url": two.url}}
+            with Host(servers, "log: {level: debug}\negress: {allow_private: true}\n", env={"KEY_ONE": "canary-one", "KEY_TWO": "canary-two"}) as h:
+                h.configure("a", "one")
+                h.configure("b", "two")
+                h.client.call("configure", user="c", provider="offline", model="offline-1", mcp_server={"name": "mine", "id": "mine", "url": elsewhere.url})
+                for u in ("a", "b", "c"):
+                    h.use(u, "echo", text="x")
+                one.faults = {"tools/call": ["redirect"]}
+                one.redirect_to = two.url
+                h.refused("a", "echo", text="x")
+                self.assertEqual({r.headers.get("authorization") for r in one.seen}, {"Bearer canary-one"})
+                self.assertEqual({r.headers.get("x-api-key") for r in one.seen}, {"canary-two"})
+                for s in (two, elsewhere):
+                    self.assertNotIn("canary", json.dumps([r.headers for r in s.seen]))
+                heard = json.dumps([h.client.call(m) for m in ("host.stats", "config.explain", "context.list")] + [h.call("a", m) for m in ("context.get", "status", "tools.list")])
+                self.assertNotIn("canary", heard + h.text())
+
+    def test_a_refused_token_says_so_and_is_not_tried_for_ever(self):
+        with McpHttp(keys={"right": "x"}) as s, Host({"s": {"url": s.url, "bearer": "wrong"}}) as h:
+            e = h.client.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "s"})
+            self.assertNotIn("wrong", e.message)
+            self.assertLess(len(s.seen), 6)
+
+
+class Lists(unittest.TestCase):
+    """A server that shows each caller another list, and says that it may be kept for an hour."""
+
+    def test_a_private_list_is_its_users(self):
+        for era in ("legacy", "modern"):
+            with self.subTest(era), McpHttp(era, keys={"key-a": "a", "key-b": "b"}) as s:
+                s.ttl_ms, s.cache_scope = 3600000, "private"
+                servers = {u: {"url": s.url, "bearer": f"${{env:KEY_{u}}}"} for u in ("a", "b")}
+                with Host(servers, env={"KEY_a": "key-a", "KEY_b": "key-b"}) as h:
+                    for u in ("a", "b", "a", "b"):
+                        h.configure(u, u)
+                        self.assertEqual([n for n in h.tools(u) if n.startswith("only_for_")], [f"only_for_{u}"])
+                    for u, other in (("a", "b"), ("b", "a")):
+                        self.assertEqual(h.refused(u, f"only_for_{other}").kind, "unknown_tool")
+
+
+class Many(unittest.TestCase):
+    def test_users_come_and_go_and_nothing_is_left(self):
+        come_and_go(30, rounds=2)
+
+
+if __name__ == "__main__":
+    unittest.main()
