@@ -63,8 +63,8 @@ class User:
 
     def answer(self, event):
         print("asked:", json.dumps(event), file=sys.stderr)
-        if "url" in event:
-            return {"action": "accept", "url": visit(event["url"])}
+        if event["kind"] == "authorization":
+            return {"action": "accept", "content": {"redirect": visit(event["url"])}}
         return {"action": "accept", "content": self.fill}
 
     def do(self, method, **params):

@@ -226,7 +226,7 @@ class Questions(unittest.TestCase):
             task = h.begin("a", "tools.call", name="ask", arguments={})
             ask = h.ask("a", task)
             self.assertIn("Which colour?", json.dumps(ask))
-            self.assertEqual(h.client.error("task.respond", user="b", task=task, request=ask["request"], json={"action": "accept", "content": {"colour": "red"}}).kind, "not_found")
+            self.assertEqual(h.client.error("task.respond", user="b", task=task, request=ask["request"], json={"action": "accept", "content": {"colour": "red"}}).kind, "denied")
             h.call("a", "task.respond", task=task, request=ask["request"], json={"action": "accept", "content": {"colour": "green"}})
             result, _ = h.end("a", task)
             self.answered(era, result, {"action": "accept", "content": {"colour": "green"}})

@@ -58,3 +58,29 @@ def expire(d):
     d.client.call("job.run", name="context_cleanup")
     until(lambda: d.stats()["contexts"] == 0, what="the end of all contexts")
     until(lambda: d.stats()["children"] == 0, seconds=30, what="the end of all children")
+
+
+def rotate(users, group=5000, connections=4):
+    """Users come once, are configured and expire, group by group. Returns resident bytes after each group; fails when they grow."""
+    with Daemon("contexts: {persistence: false}\nlog: {level: error}\nmaintenance: {context_cleanup: {interval: 1d, max_age: 1s}}\n"
+                f"limits: {{requests_per_connection: 1000}}\n") as d:
+        clients = [d.connect() for _ in range(connections)]
+
+        def some(k):
+            for first in range(begin + k * 100, begin + group, connections * 100):
+                slots = [clients[k].begin("context.set", user=f"user-{i}", fields={"model": f"model-{i}", "mcp_server_name": "s"}) for i in range(first, first + 100)]
+                for slot in slots:
+                    clients[k].end(slot)
+
+        memory = []
+        for begin in range(0, users, group):
+            with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+                list(pool.map(some, range(connections)))
+            assert d.stats()["contexts"] == group, d.stats()["contexts"]
+            expire(d)
+            memory.append(d.rss())
+        for c in clients:
+            c.close()
+        settled = memory[min(2, len(memory) - 2)]
+        assert memory[-1] - settled < (2 << 20) * SLOW, f"memory after each {group} users: {memory}"
+        return memory
