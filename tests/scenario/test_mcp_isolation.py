@@ -6,9 +6,11 @@ import tempfile
 import threading
 import unittest
 
+from harness.client import RpcError
 from harness.daemon import SLOW, until
 from harness.host import Host, faulty, messages, text_of
 from harness.mcp_http import McpHttp
+from harness.sign_in import OAuth, visit
 
 USERS = [f"user{i}" for i in range(6)]
 
@@ -141,6 +143,78 @@ class Tokens(unittest.TestCase):
             e = h.client.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "s"})
             self.assertNotIn("wrong", e.message)
             self.assertLess(len(s.seen), 6)
+
+
+class OAuthTokens(unittest.TestCase):
+    """Users sign in for themselves at a server that the operator has given to all."""
+
+    def setUp(self):
+        self.oauth = OAuth()
+        self.s = McpHttp(oauth=self.oauth)
+        self.h = Host({"s": {"url": self.s.url, "oauth": {"redirect_uri": "http://localhost:3000/callback"}}}, "log: {level: debug}\negress: {allow_private: true}\n")
+
+    def tearDown(self):
+        self.h.stop()
+        self.s.close()
+
+    def sign_in(self, user):
+        task = self.h.begin(user, "configure", provider="offline", model="offline-1", mcp_server={"name": "s"})
+        ask = self.h.ask(user, task)
+        self.assertEqual((ask["kind"], ask["server"]), ("authorization", "s"))
+        self.h.call(user, "task.respond", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": visit(ask["url"], user)}})
+        self.h.end(user, task)
+
+    def users_of_sessions(self):
+        found = {}
+        for r in self.s.requests("tools/call"):
+            found.setdefault(r.session, set()).add(r.headers["authorization"].split("-")[1])
+        return found
+
+    def test_each_signs_in_for_himself(self):
+        e = self.h.client.error("configure", user="nobody", provider="offline", model="offline-1", mcp_server={"name": "s"})
+        self.assertNotEqual(e.kind, "internal", "a plain call has nobody who could sign in")
+        for u in ("a", "b"):
+            self.sign_in(u)
+            self.assertEqual([n for n in self.h.tools(u) if n.startswith("only_for_")], [f"only_for_{u}"])
+        for i in range(10):
+            for u in ("a", "b"):
+                self.assertEqual(self.h.said(u, "echo", text=f"{u} {i}"), f"{u} {i}")
+        self.assertEqual(sorted(len(x) for x in self.users_of_sessions().values()), [1, 1])
+        for r in self.s.requests("tools/call", "echo"):
+            self.assertEqual(r.headers["authorization"].split("-")[1], r.message["params"]["arguments"]["text"].split()[0])
+        self.assertNotIn("access-", self.h.text())
+        self.assertNotIn("refresh-", self.h.text())
+
+    def test_an_expired_token_is_refreshed_with_its_owners_alone(self):
+        for u in ("a", "b"):
+            self.sign_in(u)
+        for _ in range(3):
+            self.oauth.expire()
+            for u in ("a", "b"):
+                self.assertEqual(self.h.said(u, "echo", text=u), u)
+        self.assertEqual([sorted(x)[0] for x in self.users_of_sessions().values() if len(x) > 1], [])
+        self.assertTrue([g for g in self.oauth.grants if g["grant_type"] == "refresh_token"])
+
+    def test_another_users_answer_is_not_taken(self):
+        task = self.h.begin("a", "configure", provider="offline", model="offline-1", mcp_server={"name": "s"})
+        ask = self.h.ask("a", task)
+        other = self.h.begin("b", "configure", provider="offline", model="offline-1", mcp_server={"name": "s"})
+        back = visit(self.h.ask("b", other)["url"], "b")
+        self.assertEqual(self.h.client.error("task.respond", user="b", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": back}}).kind, "denied")
+        try:  # b's page, pasted by a: it belongs to another sign-in
+            self.h.call("a", "task.respond", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": back}})
+            with self.assertRaises(RpcError):
+                self.h.end("a", task)
+        except RpcError:
+            pass
+        self.assertEqual(self.oauth.tokens, {}, "nobody has got a token")
+
+    def test_a_deleted_users_tokens_are_gone(self):
+        self.sign_in("a")
+        self.h.client.call("context.delete", user="a")
+        grants = len(self.oauth.grants)
+        self.sign_in("a")  # asks again
+        self.assertEqual(self.oauth.grants[grants]["grant_type"], "authorization_code")
 
 
 class Lists(unittest.TestCase):

@@ -32,8 +32,8 @@ class Seen:
 
 
 class Session:
-    def __init__(self, number, key):
-        self.id, self.key, self.calls = f"session-{number}", key, 0
+    def __init__(self, number):
+        self.id, self.calls = f"session-{number}", 0
         self.outbox = queue.Queue()   # for the stream that the client opens by GET
         self.answers = queue.Queue()  # the client's, to what it was asked
         self.streams = 0
@@ -237,7 +237,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if m.oauth and m.oauth.get(self):
             return
         if m.era == "sse" and self.path == "/sse":
-            session = m.open(self.key)
+            session = m.open()
             self.begin()
             self.event(f"/message?sessionId={session.id}", event="endpoint")
             self.pump(session)
@@ -299,12 +299,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not {"application/json", "text/event-stream"} <= {a.strip().split(";")[0] for a in self.seen.headers.get("accept", "").split(",")}:
             self.refuse(406, -32000, "Not Acceptable")
         elif message.get("method") == "initialize":
-            session = m.open(self.key)
+            session = m.open()
             self.reply(session, [("mcp-session-id", session.id)] if m.stateful else [])
         elif m.stateful and self.seen.session not in m.sessions:
             self.refuse(400, -32000, "Bad Request: Server not initialized")
         else:
-            session = m.sessions.get(self.seen.session) or Session(0, self.key)
+            session = m.sessions.get(self.seen.session) or Session(0)
             if "id" in message and "method" in message:
                 self.reply(session)
             else:
@@ -324,7 +324,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif message["method"] == "subscriptions/listen":
             self.listen(message)
         elif "id" in message:
-            self.reply(Session(0, self.key))
+            self.reply(Session(0))
         else:
             self.answer(202)
 
@@ -332,7 +332,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         m, meta = self.server.mcp, {"io.modelcontextprotocol/subscriptionId": message["id"]}
         self.begin()
         self.event({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {"notifications": message["params"]["notifications"], "_meta": meta}})
-        session = m.open(self.key)
+        session = m.open()
         try:
             while not self.idle(0.01):
                 try:
@@ -403,7 +403,7 @@ class Call:
         self.result({})
 
     def list(self):
-        own = [{"name": f"only_for_{self.m.keys[self.session.key]}", "inputSchema": {"type": "object"}}] if self.m.keys else []
+        own = [{"name": f"only_for_{self.m.keys[self.h.key]}", "inputSchema": {"type": "object"}}] if self.m.keys else []
         self.result({"tools": tools(self.m.changed) + own})
 
     def call(self):
@@ -486,8 +486,8 @@ class McpHttp:
             oauth.attach(self)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def open(self, key):
-        session = Session(next(self.serial), key)
+    def open(self):
+        session = Session(next(self.serial))
         self.sessions[session.id] = session
         return session
 
