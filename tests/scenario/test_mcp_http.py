@@ -3,8 +3,10 @@ import json
 import time
 import unittest
 
+from harness.client import RpcError
 from harness.daemon import SLOW, until
 from harness.host import Host
+from harness.many import come_and_go
 from harness.mcp_http import MODERN, McpHttp
 from harness.upstream import Upstream
 
@@ -93,6 +95,24 @@ class Sessions(Case):
         h.client.call("context.delete", user="a")
         time.sleep(0.3)
         self.assertEqual(self.s.verbs("DELETE"), [])
+
+
+    def test_users_come_and_go_and_nothing_is_left(self):
+        come_and_go(30, server={"url": self.s.url}, tool=("echo", {"text": "x"}), gone=lambda: not self.s.sessions)
+        self.assertEqual(len(self.s.verbs("DELETE")), len(self.s.requests("initialize")))
+
+    def test_21_one_that_hangs_delays_its_user_alone(self):
+        with McpHttp() as hanging, Host({"s": {"url": self.s.url}, "hanging": {"url": hanging.url}}, LIMITS) as h:
+            hanging.faults = {"POST": "hang"}
+            slot = h.client.begin("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "hanging"})
+            until(lambda: hanging.seen, what="its first request")
+            begin = time.monotonic()
+            h.configure("b", "s")
+            self.assertEqual(h.said("b", "echo", text="x"), "x")
+            self.assertLess(time.monotonic() - begin, 2 * SLOW)
+            with self.assertRaises(RpcError) as caught:
+                h.client.end(slot)
+            self.assertEqual(caught.exception.kind, "timeout")
 
 
 class Streams(Case):

@@ -1,5 +1,6 @@
 """Many users with a private server each, who come and expire."""
 import concurrent.futures
+import json
 import pathlib
 import time
 
@@ -18,38 +19,44 @@ def zombies(d):
     return found
 
 
-def one_round(d, n, ask):
-    def come(i):
+SQLITE = {"command": [f"{BIN}/mcp-sqlite", f"{BUILD}/share/tda/sample.db"]}
+QUERY = ("query", {"sql": "SELECT count(*) FROM customers"})
+
+
+def come(d, users, tool):
+    """All of them configure the server and use its tool."""
+
+    def one(i):
         c = d.connect()
         c.call("configure", user=f"u{i}", provider="offline", model="offline-1", mcp_server={"name": "own"})
-        if ask:
-            assert c.call("tools.call", user=f"u{i}", name="query", arguments={"sql": "SELECT count(*) FROM customers"})["is_error"] is False
+        assert c.call("tools.call", user=f"u{i}", name=tool[0], arguments=tool[1])["is_error"] is False
         c.close()
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(come, range(n)))
+        list(pool.map(one, range(users)))
 
 
-def come_and_go(n, rounds=2, ask=True):
-    """Returns figures. Fails when processes, descriptors or memory do not return to where they were."""
+def come_and_go(users, rounds=2, server=SQLITE, tool=QUERY, gone=lambda: True):
+    """Returns figures. Fails when processes, descriptors or memory do not return to where they were; gone: nor anything at the far end."""
     yaml = ("contexts: {persistence: false}\nlog: {level: error}\nmaintenance: {context_cleanup: {interval: 1d, max_age: 1s}}\nlimits: {children: 1000}\n"
-            f"mcp_servers: {{own: {{command: [{BIN}/mcp-sqlite, {BUILD}/share/tda/sample.db]}}}}\n")
+            f"mcp_servers: {json.dumps({'own': server})}\n")
     with Daemon(yaml) as d:
-        one_round(d, 2, ask)  # what is made once: threads, pools
+        come(d, 2, tool)  # what is made once: threads, pools
         expire(d)
-        processes, descriptors, memory, most = len(d.descendants()), d.fds(), [], 0
+        processes, descriptors, memory = len(d.descendants()), d.fds(), []
         for _ in range(rounds):
-            one_round(d, n, ask)
-            most = max(most, d.stats()["children"])
-            assert most == n, f"{most} children for {n} users"
+            come(d, users, tool)
+            children = d.stats()["children"]
+            assert children == (users if "command" in server else 0), f"{children} children for {users} users"
             expire(d)
-            until(lambda: d.fds() <= descriptors + 4, what=f"descriptors back to {descriptors}, there are {d.fds()}")
+            until(lambda: d.fds() <= descriptors + 4, what=f"{descriptors} descriptors as before; there are {d.fds()}")
+            until(gone, what="the end of what was at the far end")
             assert len(d.descendants()) <= processes, d.descendants()
             assert not zombies(d), zombies(d)
             memory.append(d.rss())
         grown = memory[-1] - memory[0]
         assert grown < (4 << 20) * SLOW, f"memory after each round: {memory}"
-        return {"children": most, "processes": processes, "descriptors": descriptors, "memory": memory}
+        return {"users": users, "processes": processes, "descriptors": descriptors, "memory": memory}
 
 
 def expire(d):
