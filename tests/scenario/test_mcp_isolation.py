@@ -2,6 +2,7 @@
 sessions pooled by address and credentials, replies routed by an id that two clients chose, lists cached for all, tokens kept by address."""
 import json
 import pathlib
+import re
 import tempfile
 import threading
 import unittest
@@ -70,6 +71,41 @@ class Children(unittest.TestCase):
                 self.assertEqual(text_of(h.end("b", tasks["b"])[0]), "slept")
                 cancelled = [p for p in pathlib.Path(folder).iterdir() if "notifications/cancelled" in p.read_text()]
                 self.assertEqual(len(cancelled), 1)
+
+
+class Connections(unittest.TestCase):
+    """Who shares what, where the operator says so."""
+
+    def test_each_session_of_one_user_has_its_own_where_the_server_is_stateful(self):
+        with Host({"s": faulty(stateful=True), "t": faulty()}) as h:
+            for server, wanted in (("s", 2), ("t", 1)):
+                h.configure("a", server)
+                sessions = [h.call("a", "session.create")["session"] for _ in range(2)]
+                said = {s: [] for s in sessions}
+                for _ in range(3):
+                    for s in sessions:
+                        said[s].append(h.call("a", "agent.run", session=s, input=f"use {server}__count {{}}")["text"])
+                pids = {s: {re.search(r"fake (\d+)", text).group(1) for text in said[s]} for s in sessions}
+                self.assertEqual({len(p) for p in pids.values()}, {1}, said)
+                self.assertEqual(len(set.union(*pids.values())), wanted)
+                if wanted == 2:
+                    self.assertEqual([re.search(r"fake \d+ (\d+)", text).group(1) for text in said[sessions[1]]], ["1", "2", "3"], "the other session's calls are not counted")
+
+    def test_one_for_all_where_it_is_shared(self):
+        with Host({"s": faulty(share=True)}) as h:
+            for u in USERS:
+                h.configure(u, "s")
+            said = all_at_once(h, {u: [("echo", {"text": f"{u} {i}"}) for i in range(40)] for u in USERS})
+            for u in USERS:
+                self.assertEqual(said[u], [f"{u} {i}" for i in range(40)], "each answer to who asked")
+            pids = {json.loads(h.said(u, "whoami"))["pid"] for u in USERS}
+            self.assertEqual(len(pids), 1)
+            tasks = {u: h.begin(u, "tools.call", name="slow", arguments={"seconds": 1}) for u in USERS}
+            h.call(USERS[0], "task.cancel", task=tasks[USERS[0]])
+            for u in USERS[1:]:
+                self.assertEqual(text_of(h.end(u, tasks[u])[0]), "slept", "cancelled for one, and for nobody else")
+            h.client.call("context.delete", user=USERS[1])
+            self.assertEqual(json.loads(h.said(USERS[2], "whoami"))["pid"], pids.pop(), "it goes with the last of them")
 
 
 class Sessions(unittest.TestCase):
