@@ -153,10 +153,11 @@ SCENARIOS = {
 def server(url, scenario, context):
     said = {"url": url, "asks": ["form", "url"]}
     if scenario.startswith("auth/"):
-        said["oauth"] = {"redirect_uri": CALLBACK, "client_metadata_url": METADATA,
-                         **{k: context[k] for k in ("client_id", "client_secret") if k in context}}
+        said["oauth"] = {"redirect_uri": CALLBACK, "client_metadata_url": METADATA}
+        if "client_secret" in context:
+            said["oauth"] = {"redirect_uri": CALLBACK, "client_id": context["client_id"], "client_secret": "${env:CLIENT_SECRET}"}
         if "client-credentials" in scenario:
-            said["oauth"] = {k: v for k, v in said["oauth"].items() if k.startswith("client_") and k != "client_metadata_url"} | {"grant": "client_credentials"}
+            said["oauth"]["grant"] = "client_credentials"
     return said
 
 
@@ -165,7 +166,7 @@ def main():
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
     yaml = ("contexts: {persistence: false}\nlog: {level: debug}\negress: {allow_private: true}\n"  # the authorization server is on loopback, too
             f"mcp_servers: {json.dumps({'it': server(url, scenario, context)})}\n")
-    with Daemon(yaml) as d:
+    with Daemon(yaml, env={"CLIENT_SECRET": context.get("client_secret", "")}) as d:
         u = User(d)
         try:
             u.configure()
