@@ -183,7 +183,7 @@ class Faults(Case):
                 before = len(self.s.requests("tools/call"))
                 e = self.h.refused("a", "echo", text=word)
                 self.assertIn(e.kind, ("mcp_unreachable", "protocol", "unreachable", "timeout", "upstream_failed", "permission", "credentials_refused", "upstream_refused",
-                                       "authorisation_failed", "authorisation_required", "too_large"), f"{word}: {e.message}")
+                                       "authorization_failed", "authorization_required", "too_large"), f"{word}: {e.message}")
                 self.assertLessEqual(len(self.s.requests("tools/call")) - before, 2)
                 self.assertEqual(elsewhere.seen, [], "a redirection is not followed")
                 self.still_there("a")

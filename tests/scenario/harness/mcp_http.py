@@ -144,7 +144,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             super().handle()
         except (OSError, Gone):
-            pass
+            if hasattr(self, "seen"):
+                self.seen.gone = True
 
     def log_message(self, *args):
         pass
@@ -194,7 +195,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def idle(self, seconds):
         """Waits; true when the test is over. Gone when the client has closed."""
         if select.select([self.connection], [], [], seconds)[0] and not self.connection.recv(1, socket.MSG_PEEK):
-            self.seen.gone = True
             raise Gone
         return self.server.mcp.released.is_set()
 
