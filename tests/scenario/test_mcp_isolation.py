@@ -92,7 +92,7 @@ class Connections(unittest.TestCase):
                     self.assertEqual([re.search(r"fake \d+ (\d+)", text).group(1) for text in said[sessions[1]]], ["1", "2", "3"], "the other session's calls are not counted")
 
     def test_one_for_all_where_it_is_shared(self):
-        with Host({"s": faulty(share=True)}) as h:
+        with Host({"s": faulty(share=True)}, "loops: 1\n") as h:  # one for each loop
             for u in USERS:
                 h.configure(u, "s")
             said = all_at_once(h, {u: [("echo", {"text": f"{u} {i}"}) for i in range(40)] for u in USERS})
@@ -175,9 +175,10 @@ class Tokens(unittest.TestCase):
                 self.assertNotIn("canary", heard + h.text())
 
     def test_a_refused_token_says_so_and_is_not_tried_for_ever(self):
-        with McpHttp(keys={"right": "x"}) as s, Host({"s": {"url": s.url, "bearer": "wrong"}}) as h:
+        with McpHttp(keys={"right": "x"}) as s, Host({"s": {"url": s.url, "bearer": "${env:KEY}"}}, env={"KEY": "canary-wrong"}) as h:
             e = h.client.error("configure", user="a", provider="offline", model="offline-1", mcp_server={"name": "s"})
-            self.assertNotIn("wrong", e.message)
+            self.assertNotIn("canary", e.message + h.text())
+            self.assertEqual({r.headers["authorization"] for r in s.seen}, {"Bearer canary-wrong"})
             self.assertLess(len(s.seen), 6)
 
 
@@ -237,12 +238,9 @@ class OAuthTokens(unittest.TestCase):
         other = self.h.begin("b", "configure", provider="offline", model="offline-1", mcp_server={"name": "s"})
         back = visit(self.h.ask("b", other)["url"], "b")
         self.assertEqual(self.h.client.error("task.respond", user="b", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": back}}).kind, "denied")
-        try:  # b's page, pasted by a: it belongs to another sign-in
-            self.h.call("a", "task.respond", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": back}})
-            with self.assertRaises(RpcError):
-                self.h.end("a", task)
-        except RpcError:
-            pass
+        self.h.call("a", "task.respond", task=task, request=ask["request"], json={"action": "accept", "content": {"redirect": back}})  # b's page, pasted by a
+        self.h.ask("a", task, but=ask)  # asked once more: it is not the end of this sign-in
+        self.assertEqual(self.oauth.grants, [], "nobody's code was used")
         self.assertEqual(self.oauth.tokens, {}, "nobody has got a token")
 
     def test_a_deleted_users_tokens_are_gone(self):

@@ -53,14 +53,14 @@ class Host(Daemon):
             raise RpcError(reply["error"])
         return reply["result"], events
 
-    def ask(self, user, task):
-        """The next question of a task."""
+    def ask(self, user, task, but=None):
+        """A task's question, or the next one `but` that."""
         after = 0
         while True:
             reply = self.call(user, "task.poll", task=task, after=after, wait_ms=10000)
             after = reply["next"]
             for event in reply["events"]:
-                if event["type"] == "ask":
+                if event["type"] == "ask" and event != but:
                     return event
             if reply["state"] not in ("pending", "running"):
                 raise AssertionError(f"it ended and asked nothing: {reply}")
