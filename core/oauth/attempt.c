@@ -266,7 +266,8 @@ static struct attempt *attempt_new(struct oauth *oa, const struct oauth_request 
     if (a->prm_remembered) memcpy(a->challenge.resource_metadata, c->prm, sizeof c->prm);
     memcpy(c->prm, a->challenge.resource_metadata, sizeof c->prm);
     a->step_up = r->step_up;
-    a->no_refresh = r->refused && r->refused == c->vault->serial && c->vault->source == TOKEN_BY_REFRESH;
+    const struct vault *v = c->vault;
+    a->no_refresh = r->refused && r->refused == v->serial && v->source == TOKEN_BY_REFRESH && !v->let_in; /* renewed for nothing */
     a->asking_for = r->server.config && r->server.config->grant == OAUTH_CLIENT_CREDENTIALS ? TOKEN_BY_CLIENT : TOKEN_BY_USER;
     reach_of(&a->reach, &r->server);
     LIST_INIT(&a->waiters);

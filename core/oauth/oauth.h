@@ -51,6 +51,9 @@ void challenge_parse(tda_str header, struct oauth_challenge *c);
 tda_status oauth_token(struct oauth *oa, const char *user, const struct oauth_server *server, tda_str url, struct buf *out,
                        uint64_t *ret_serial);
 
+/* [loop] The server let a request with that token in: when it refuses it later, the token is too old, and renewing it helps. */
+void oauth_let_in(struct oauth *oa, const char *user, const struct oauth_server *server, uint64_t serial);
+
 struct oauth_wait;
 struct oauth_request {
     struct loop *loop; /* the caller's: all callbacks come on it, later */

@@ -63,6 +63,7 @@ struct vault {
     bool has_client;
     enum token_source source;
     uint64_t serial;
+    bool let_in;                  /* it was good once */
     int64_t renew_ns, expires_ns; /* monotonic; 0: not said */
     size_t access_n, refresh_n;
 };

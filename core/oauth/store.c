@@ -257,6 +257,15 @@ tda_status oauth_token(struct oauth *oa, const char *user, const struct oauth_se
     return s;
 }
 
+void oauth_let_in(struct oauth *oa, const char *user, const struct oauth_server *server, uint64_t serial) {
+    struct credential *c;
+    if (credential_get(oa, user, server, false, &c)) return;
+    pthread_mutex_lock(&oa->lock);
+    if (c->vault->serial == serial) c->vault->let_in = true;
+    pthread_mutex_unlock(&oa->lock);
+    credential_unref(c);
+}
+
 tda_status credential_refresh_token(struct credential *c, struct buf *out) {
     pthread_mutex_lock(&c->oauth->lock);
     tda_status s = c->refresh ? TDA_OK : TDA_E_NOT_FOUND;
@@ -352,6 +361,7 @@ static void put_token(struct credential *c, const struct grant *g, char *access,
     v->access_n = g->access.n;
     v->source = g->source;
     v->serial = ++c->oauth->serial;
+    v->let_in = false;
     v->expires_ns = v->renew_ns = 0;
     if (g->expires_in_s) set_expiry(v, g->expires_in_s * NS_PER_S);
     snprintf(c->resource, sizeof c->resource, "%s", g->resource);

@@ -310,10 +310,19 @@ static bool wants_token(const struct plugin_flow *pf, const struct tda_flow_even
     return event->status == 401 || (pf->auth->serial && strcmp(challenge->error, "insufficient_scope") == 0);
 }
 
+static void note_let_in(const struct plugin_flow *pf, const struct tda_flow_event *event) {
+    const struct conn *c = owner_conn(pf->owner);
+    struct oauth_server server = server_of(c);
+    if (event->kind == TDA_FLOW_STATUS && event->status != 401 && pf->auth->serial)
+        oauth_let_in(c->owner.pl->plugins->oauth, c->owner.user, &server, pf->auth->serial);
+}
+
 bool server_auth_takes(struct plugin_flow *pf, const struct tda_flow_event *event) {
     struct oauth_challenge challenge = {0};
     struct error e = {.retry_ms = -1};
-    if (!pf->auth || !wants_token(pf, event, &challenge)) return false;
+    if (!pf->auth) return false;
+    note_let_in(pf, event);
+    if (!wants_token(pf, event, &challenge)) return false;
     flow_abort(pf->flow);
     pf->flow = NULL;
     pf->auth->rounds++;
