@@ -143,7 +143,7 @@ class Knowing(unittest.TestCase):
             pid = whoami(d, "a")["pid"]
             p = d.client.call("mcp.probe", user="a", server="t")
             self.assertEqual([s["step"] for s in p["steps"]], ["connect", "tools", "prompts", "resources"])
-            self.assertEqual((p["name"], p["steps"][1]["count"]), ("t", 9))
+            self.assertEqual((p["name"], p["steps"][1]["count"]), ("t", 14))
             until(lambda: children(d) == 1, what="the end of the probed process")
             self.assertEqual(whoami(d, "a")["pid"], pid)
             d.client.call("mcp.probe", user="a")
@@ -242,7 +242,7 @@ class Command(unittest.TestCase):
             self.assertRegex(out, r"s +ready +process")
             out = tda(*on, "mcp", "probe").stdout
             self.assertRegex(out, r"server +fake 1")
-            self.assertRegex(out, r"tools +9 in ")
+            self.assertRegex(out, r"tools +14 in ")
             for _ in range(3):
                 r = tda(*on, "mcp", "probe", "dies")
             self.assertEqual((r.returncode, r.stdout), (1, ""))

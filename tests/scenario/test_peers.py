@@ -96,8 +96,10 @@ class Everything(unittest.TestCase):
         self.assertLessEqual(set(env), {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "GIVEN", "TDA_CHILD"})
 
     def test_a_long_one_ends_at_its_deadline_and_the_server_goes_on(self):
+        """It says each half second how far it is: that moves the deadline of a tool on, and not the one of the request."""
+        self.assertIn("completed", self.tool("trigger-long-running-operation", duration=4, steps=8)["content"][0]["text"])
         begin = time.monotonic()
-        e = self.c.error("tools.call", user="u", name="trigger-long-running-operation", arguments={"duration": 60, "steps": 60})
+        e = self.c.error("tools.call", user="u", name="trigger-long-running-operation", arguments={"duration": 60, "steps": 120}, deadline_ms=3000)
         self.assertEqual(e.kind, "timeout")
         self.assertLess(time.monotonic() - begin, 15)
         self.assertIn("again", self.tool("echo", message="again")["content"][0]["text"])

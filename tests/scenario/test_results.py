@@ -11,7 +11,6 @@ IMAGE = {"type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo="}
 # what the tool gives, what the caller gets of it
 RESULTS = {
     "object": ({"content": [{"type": "text", "text": "{\"a\": 1}"}], "structuredContent": {"a": 1}}, [{"type": "json", "value": {"a": 1}}]),
-    "array": ({"content": [{"type": "text", "text": "[1, 2]"}], "structuredContent": [1, 2]}, [{"type": "json", "value": [1, 2]}]),
     "JSON inside of text": ({"content": [{"type": "text", "text": "{\"rows\": [1, 2]}"}]}, [{"type": "text", "text": "{\"rows\": [1, 2]}"}]),
     "plain text": ({"content": [{"type": "text", "text": "hello"}]}, [{"type": "text", "text": "hello"}]),
     "two texts": ({"content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}, [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]),
@@ -90,6 +89,14 @@ class Results(unittest.TestCase):
             with self.subTest(given):
                 self.assertEqual(self.h.refused("u", "raw", result=given).kind, "protocol")
         self.assertEqual(self.h.said("u", "echo", text="still there"), "still there")
+
+    def test_34_an_array(self):
+        """Structured content is an object up to 2025-11-25, and any value from 2026-07-28 on."""
+        given = {"content": [{"type": "text", "text": "[1, 2]"}], "structuredContent": [1, 2]}
+        self.assertEqual(self.h.use("u", "raw", result=given)["content"], [{"type": "text", "text": "[1, 2]"}])
+        with Host({"s": faulty("modern")}) as h:
+            h.configure("u", "s")
+            self.assertEqual(h.use("u", "raw", result=given)["content"], [{"type": "json", "value": [1, 2]}])
 
     def called_with(self, tool):
         return [m["params"]["arguments"] for m in messages(self.record) if m.get("method") == "tools/call" and m["params"]["name"] == tool]
