@@ -71,11 +71,6 @@ TOOLS = [
     {"name": "ask", "description": "Asks the user for a colour, or what `params` say.", "inputSchema": {"type": "object", "properties": {"params": {"type": "object"}}}},
     {"name": "change", "description": "Changes what echo says it does.", "inputSchema": {"type": "object"}},
 ]
-TEXTS = {"type": "string"}
-DATABASES = [
-    {"name": "rows", "inputSchema": {"type": "object", "properties": {"db_name": TEXTS, "table_name": TEXTS}, "required": ["db_name", "table_name"]}},
-    {"name": "column", "inputSchema": {"type": "object", "properties": {"object_name": TEXTS, "col_name": TEXTS}, "required": ["object_name", "col_name"]}},
-]
 COLOUR = {"message": "Which colour?", "requestedSchema": {"type": "object", "properties": {"colour": {"type": "string", "default": "blue"}}, "required": ["colour"]}}
 
 
@@ -127,8 +122,6 @@ def call(request):
     elif name == "change":
         change()
         text(request, "changed")
-    elif MODE == "databases":
-        text(request, json.dumps(args))
     else:
         say({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32602, "message": f"Unknown tool: {name}"}})
 
@@ -165,7 +158,7 @@ def listing(request):
     elif MODE == "list_hangs":
         pass
     else:
-        result(request, {"tools": DATABASES if MODE == "databases" else tools(changed)})
+        result(request, {"tools": tools(changed)})
 
 
 def probed(request):
