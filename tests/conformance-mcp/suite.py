@@ -34,8 +34,9 @@ def required(version):
 
 def run(scenario, version, command=DRIVER, timeout=30):
     with tempfile.TemporaryDirectory(prefix="tda-conformance-") as folder:
-        r = subprocess.run([str(NODE), str(PACKAGE / "dist" / "index.js"), "client", "--command", command, "--scenario", scenario, "--spec-version", version,
-                            "--timeout", str(timeout * 1000 * SLOW), "-o", folder], capture_output=True, text=True, env=clean_env({"TDA_BUILD_DIR": str(BUILD)}), timeout=(timeout + 30) * SLOW)
+        arguments = ["--command", command, "--scenario", scenario, "--spec-version", version, "--timeout", str(timeout * 1000 * SLOW), "-o", folder]
+        r = subprocess.run([str(NODE), str(PACKAGE / "dist" / "index.js"), "client", *arguments], capture_output=True, text=True,
+                           env=clean_env({"TDA_BUILD_DIR": str(BUILD)}), timeout=(timeout + 30) * SLOW)
         results = list(pathlib.Path(folder).rglob("checks.json"))
         checks = json.loads(results[0].read_text()) if results else []
         client = "".join(p.read_text() for p in sorted(pathlib.Path(folder).rglob("std*.txt")))

@@ -67,7 +67,8 @@ class Everything(unittest.TestCase):
         with Host({"s": {"command": command}}, "mcp: {stop_grace: 1s}\n") as h:
             h.configure("a", "s")
             self.assertIn("hello", h.said("a", "echo", message="hello"))
-            node = [p for p in h.children() if "server-everything" in pathlib.Path(f"/proc/{p}/cmdline").read_text() and "roots.py" not in pathlib.Path(f"/proc/{p}/cmdline").read_text()]
+            commands = {p: pathlib.Path(f"/proc/{p}/cmdline").read_text() for p in h.children()}
+            node = [p for p, text in commands.items() if "server-everything" in text and "roots.py" not in text]
             self.assertEqual(len(node), 1)
             begin = time.monotonic()
             h.client.call("context.delete", user="a")

@@ -63,9 +63,6 @@ class Fault:
         self.s.sessions.pop(self.seen.session, None)
         self.h.refuse(400, -32000, "Bad Request: No valid session ID provided")
 
-    def unauthorized(self):
-        self.h.answer(401, "", headers=[("www-authenticate", "Bearer")])
-
     def reset(self):
         self.h.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.h.close_connection = True
