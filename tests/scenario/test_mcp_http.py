@@ -7,7 +7,7 @@ from harness.client import RpcError
 from harness.daemon import SLOW, until
 from harness.host import Host
 from harness.many import come_and_go
-from harness.mcp_http import MODERN, McpHttp
+from harness.mcp_http import McpHttp
 from harness.upstream import Upstream
 
 LIMITS = "mcp: {ready_timeout: 5s, max_line: 1MiB}\ncalls: {tool_timeout: 3s}\n"

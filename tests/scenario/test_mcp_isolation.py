@@ -7,7 +7,6 @@ import tempfile
 import threading
 import unittest
 
-from harness.client import RpcError
 from harness.daemon import SLOW, until
 from harness.host import Host, faulty, messages, text_of
 from harness.mcp_http import McpHttp
