@@ -136,12 +136,12 @@ class DualEra(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.record = pathlib.Path(self.folder.name) / "record"
         self.server = Process([str(NODE), str(HARNESS / "dual_era.mjs"), str(NODE_DIR), "http"], {"MCP_RECORD": str(self.record)})
+        self.addCleanup(self.server.__exit__)
         url = f"http://127.0.0.1:{int(self.server.process.stdout.readline())}/mcp"
         self.h = Host({"any": {"url": url, "asks": ["form"], "bearer": "${env:KEY}"}, "legacy": {"url": url, "era": "legacy"}}, env={"KEY": "token-of-the-operator"})
 
     def tearDown(self):
         self.h.stop()
-        self.server.__exit__()
         self.folder.cleanup()
 
     def seen(self):
