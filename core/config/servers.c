@@ -142,7 +142,7 @@ static bool users_log_in(const struct config_oauth *o) {
 }
 
 /* One connection for all cannot be told whose it is, and nobody in particular could answer what it asks, or log in. */
-static void check_shared(struct loading *l, struct config_server *s, bool says_asks, const char *where, const char *path) {
+static void check_shared(struct loading *l, struct config_server *s, const char *where, const char *path) {
     const char *reference = refers_to(s, "${user_hash}") ? "${user_hash}" : s->stateful ? "${session_hash}" : NULL;
     if (reference && refers_to(s, reference))
         report_at(l, where, path, "a shared server cannot use %s: its one connection serves all users", reference);
@@ -151,36 +151,32 @@ static void check_shared(struct loading *l, struct config_server *s, bool says_a
     if (users_log_in(&s->oauth))
         report_at(l, where, path,
                   "a shared server cannot have its users log in: give it headers, bearer, or oauth with grant: client_credentials");
-    if (says_asks && s->asks) report_at(l, where, path, "a shared server cannot ask: leave `asks` out, or write asks: []");
-    s->asks = 0;
+    if (s->asks) report_at(l, where, path, "a shared server cannot ask: leave `asks` out");
 }
 
-static void check_server(struct loading *l, struct config_server *s, bool says_asks, const char *where, const char *path) {
+static void check_server(struct loading *l, struct config_server *s, const char *where, const char *path) {
     if (!s->argv == !s->url) report_at(l, where, path, "either `command` or `url` is wanted%s", s->argv ? ", not both" : "");
     if (s->cwd && s->cwd[0] != '/') report_at(l, where, path, "cwd wants an absolute path");
     if (refers_to(s, "${session_hash}")) s->stateful = true;
     server_auth_check(l, s, where, path);
-    if (s->share) check_shared(l, s, says_asks, where, path);
+    if (s->share) check_shared(l, s, where, path);
 }
 
 void read_server(struct loading *l, const struct ynode *entry) {
     struct config *c = l->config;
     char path[200];
-    bool says_asks = false;
     struct config_server *s = entry_new(l, &c->servers, &c->n_servers, sizeof *s, entry, "mcp_servers");
     if (!s) return;
     s->name = keep(l, entry->key);
     s->where = keep(l, entry->where);
-    s->asks = TDA_ASK_FORM | TDA_ASK_URL;
     for (const struct ynode *m = entry->first; m; m = m->next) {
         snprintf(path, sizeof path, "mcp_servers.%.64s.%.64s", entry->key, m->key);
-        says_asks = says_asks || strcmp(m->key, "asks") == 0;
         read_member(l, s, m, path);
     }
     if (!s->id) s->id = keep(l, entry->key);
     if (!s->adapter) s->adapter = keep(l, "mcp");
     snprintf(path, sizeof path, "mcp_servers.%.64s", entry->key);
-    check_server(l, s, says_asks, entry->where, path);
+    check_server(l, s, entry->where, path);
 }
 
 void servers_free(struct config *c) {

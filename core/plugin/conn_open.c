@@ -138,7 +138,7 @@ void conn_connect(struct conn *c) {
                                 .url = tda_str_of(c->url),
                                 .deadline_ms = ready_ns / NS_PER_MS,
                                 .era = c->server ? c->server->era : TDA_ERA_ANY,
-                                .asks = c->server ? c->server->asks : TDA_ASK_FORM | TDA_ASK_URL};
+                                .asks = c->server ? c->server->asks : 0}; /* only who answers for a server lets it ask */
     conn_ready_clock(c, true);
     conn_say(c, LOG_FROM_HOST, TDA_STR("connecting"));
     plugin_enter(&c->owner);

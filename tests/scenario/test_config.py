@@ -95,7 +95,7 @@ class Yaml(unittest.TestCase):
         e = explain("mcp: {idle_close: 3m}\nmcp_servers:\n  plain: {command: [ls]}\n  shared: {url: 'http://x', share: true, era: modern, idle_close: 1h}\n"
                     "  own: {command: [ls, '${session_hash}'], asks: []}")
         got = lambda name: [e[f"mcp_servers.{name}.{k}"]["value"] for k in ("era", "asks", "share", "stateful", "idle_close")]
-        self.assertEqual(got("plain"), ["any", "form, url", "false", "false", "3m"])
+        self.assertEqual(got("plain"), ["any", "none", "false", "false", "3m"])
         self.assertEqual(got("shared"), ["modern", "none", "true", "false", "1h"])
         self.assertEqual(got("own"), ["any", "none", "false", "true", "3m"])
         self.bad("providers: {p: {plugin: openai, base_ulr: 'http://x'}}", "did you mean base_url")
