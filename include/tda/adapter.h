@@ -68,10 +68,11 @@ struct tda_adapter {
     void (*close)(void *self);
 
     tda_status (*connect)(void *self, tda_conn conn, const struct tda_server *server); /* [loop] */
-    void (*conn_flow)(void *self, tda_conn conn, const struct tda_flow_event *event);  /* [loop] */
-    void (*conn_wake)(void *self, tda_conn conn, uint64_t token);                      /* [loop] may be NULL */
-    void (*conn_close)(void *self, tda_conn conn);                                     /* [loop] */
-    void (*conn_drop)(void *self, tda_conn conn);                                      /* [loop] may be NULL */
+    /* [loop] Also of a flow that was opened with the handle of a call on this connection; it ends with that call. */
+    void (*conn_flow)(void *self, tda_conn conn, const struct tda_flow_event *event);
+    void (*conn_wake)(void *self, tda_conn conn, uint64_t token); /* [loop] may be NULL */
+    void (*conn_close)(void *self, tda_conn conn);                /* [loop] */
+    void (*conn_drop)(void *self, tda_conn conn);                 /* [loop] may be NULL */
 
     tda_status (*start)(void *self, tda_conn conn, tda_call call, const struct tda_adapter_request *request); /* [loop] */
     /* [loop] The user's answer to an ASK, once for each unless the connection ends before: {"action": "accept" | "decline" |
