@@ -1,5 +1,6 @@
 /* One conversation, played to the plugin. Every delivery is an event with a number; at the event that the plan names, something
  * else happens instead. */
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "cmd.h"
@@ -225,9 +226,13 @@ static void start_provider(struct player *p) {
     run(p);
 }
 
+/* Each play has a server of its own, for an adapter may remember what it found out about one. */
 static void start_adapter(struct player *p) {
+    static _Atomic unsigned servers;
     const struct fixture *f = p->plan->fixture;
-    p->conn = tda_test_connect(p->t, "server", f->url);
+    char name[32];
+    snprintf(name, sizeof name, "server%u", atomic_fetch_add(&servers, 1) + 1);
+    p->conn = tda_test_connect(p->t, name, f->url);
     if (!p->conn) return;
     run(p);
     if (!p->conn->done && p->conn->state == TDA_CONN_READY) {
