@@ -42,7 +42,10 @@ def main():
             print(f"{'ok    ' if fine else 'FAILED'} {name}: exit {outcome.code}, {len(outcome.checks)} checks ({least} needed), {dict(outcome.statuses)}", flush=True)
             if not fine:
                 print("    " + outcome.output[-6000:].replace("\n", "\n    "))
-    print(f"{version}: {good} of {len(names)} scenarios passed, {total} checks, {time.monotonic() - begin:.0f} s")
+    line = f"{version}: {good} of {len(names)} scenarios passed, {total} checks"
+    print(f"{line}, {time.monotonic() - begin:.0f} s")
+    if not only:
+        (suite.BUILD / f"mcp-conformance-{version}.txt").write_text(f"MCP conformance, {line}\n")
     return 0 if good == len(names) else 1
 
 
