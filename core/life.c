@@ -41,8 +41,9 @@ static int64_t feed_interval(void) {
 
 /* Writes where the thread stands. backtrace is safe here once it has been called before: life_init does. */
 static void dump_here(int sig UNUSED) {
-    void *frames[FRAMES_MAX];
-    backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), STDERR_FILENO);
+    void *frames[FRAMES_MAX] = {NULL};
+    int n = backtrace(frames, FRAMES_MAX);
+    backtrace_symbols_fd(frames, n, STDERR_FILENO);
 }
 
 void life_init(void) {

@@ -39,8 +39,8 @@ static void forget(struct health *h) {
 }
 
 void health_table_fini(struct health_table *t) {
-    struct health *h, *next;
-    HASH_ITER(hh, t->all, h, next) {
+    for (struct health *h = t->all, *next; h; h = next) {
+        next = h->hh.next;
         forget(h);
     }
 }
@@ -122,8 +122,8 @@ void health_unref(struct health *h) {
 }
 
 void health_forget_user(struct health_table *t, const char *user) {
-    struct health *h, *next;
-    HASH_ITER(hh, t->all, h, next) {
+    for (struct health *h = t->all, *next; h; h = next) {
+        next = h->hh.next;
         if (strcmp(h->user, user) == 0) forget(h);
     }
 }
