@@ -25,11 +25,11 @@ tda_status url_origin(tda_str url, char *out, size_t size) {
 
 /* ---- patterns ---- */
 
-/* Two labels more, before the host ends. */
+/* Two labels more, before the host of an origin ends: in the text as given "?" or "#" may end it. */
 static bool is_narrow(const char *behind) {
-    size_t n = strcspn(behind, ":/");
+    size_t n = strcspn(behind, ":");
     const char *dot = n > 1 && behind[0] == '.' ? memchr(behind + 1, '.', n - 1) : NULL;
-    return dot && dot > behind + 1 && dot + 1 < behind + n;
+    return dot && dot > behind + 1 && dot + 1 < behind + n && dot[1] != '.';
 }
 
 /* Judged with a letter in place of the star, which must stand where the star stood. */
@@ -39,11 +39,12 @@ tda_status url_pattern(tda_str text, char *out, size_t size) {
     size_t at = (size_t)(star - text.p);
     char *copy GUARD(free_p) = str_dup(text);
     if (!copy) return TDA_E_NOMEM;
-    if (at < sizeof "http:/" || (copy[at - 1] != '.' && copy[at - 1] != '/') || !is_narrow(copy + at + 1)) return TDA_E_INVALID;
+    if (at < sizeof "http:/" || (copy[at - 1] != '.' && copy[at - 1] != '/')) return TDA_E_INVALID;
     copy[at] = 'x';
     tda_status s = url_origin(tda_str_of(copy), out, size);
     if (s) return s;
-    if (strlen(out) <= at || !str_equal_nocase((tda_str){out, at + 1}, (tda_str){copy, at + 1})) return TDA_E_INVALID;
+    if (strlen(out) <= at || !str_equal_nocase((tda_str){out, at + 1}, (tda_str){copy, at + 1}) || !is_narrow(out + at + 1))
+        return TDA_E_INVALID;
     out[at] = '*';
     return TDA_OK;
 }

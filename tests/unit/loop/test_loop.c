@@ -193,9 +193,11 @@ Test(loop, origins) {
 
 Test(loop, one_label_of_a_pattern_is_free) {
     static const char *const bad[] = {
-        "https://*.com",           "https://api.*",       "https://a*.example.com", "https://*",           "https://*.*.a.com",
-        "https://u@*.example.com", "https://a.com/*.b.c", "*.example.com",          "https://*a.b.com",    "https://*.example.",
-        "https://*..com",          "https://a.com?*.b.c", "https://x.com#/*.b.c",   "https://a.com:*.b.c", "https:\\\\*.b.com"};
+        "https://*.com",        "https://api.*",           "https://a*.example.com", "https://*",
+        "https://*.*.a.com",    "https://u@*.example.com", "https://a.com/*.b.c",    "*.example.com",
+        "https://*a.b.com",     "https://*.example.",      "https://*..com",         "https://a.com?*.b.c",
+        "https://x.com#/*.b.c", "https://a.com:*.b.c",     "https:\\\\*.b.com",      "https://*.com?a.b",
+        "https://*.com#a.b",    "https://*.com..",         "https://*.com:443/a.b"};
     static const struct {
         const char *pattern, *url;
         bool matches;
