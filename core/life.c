@@ -33,8 +33,8 @@ void life_notify(const char *state) {
 /* How often it wants to hear, halved; 0: it does not. */
 static int64_t feed_interval(void) {
     const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
-    if (!usec || (pid && atoll(pid) != getpid())) return 0;
-    return atoll(usec) * 1000 / 2;
+    if (!usec || (pid && strtoll(pid, NULL, 10) != getpid())) return 0;
+    return strtoll(usec, NULL, 10) * 1000 / 2;
 }
 
 /* ---- loops that hang ---- */

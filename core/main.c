@@ -582,8 +582,9 @@ int main(int argc, char **argv) {
     if (hash_init()) return usage_error("no source of random numbers", NULL);
     buf_init(&report, 1 << 20);
     buf_init(&notes, 1 << 20);
-    h.source = (struct config_source){.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
-    if (config_load(&h.source, &h.config, &report, &notes)) {
+    const struct config_source source = {.path = o.config, .env = environ, .flags = o.flags, .n_flags = o.n_flags};
+    h.source = source;
+    if (config_load(&source, &h.config, &report, &notes)) {
         buf_fini(&notes);
         return report_config(&h, &report, &o);
     }

@@ -8,7 +8,7 @@
 enum { ASKS_MAX = 8, ASK_ID_MAX = 128, ASK_JSON_MAX = 64 << 10 };
 
 struct ask {
-    LIST_ENTRY(ask) entry;
+    SLIST_ENTRY(ask) entry;
     uint64_t number;
     char *id;              /* the server's; NULL: the host's own */
     struct asker *asker;   /* who was asked; NULL: nobody, it is answered with `cancel` soon */
@@ -67,7 +67,7 @@ static struct ask *ask_new(struct conn *c, tda_str id) {
         return NULL;
     }
     a->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
-    LIST_INSERT_HEAD(&c->asks, a, entry);
+    SLIST_INSERT_HEAD(&c->asks, a, entry);
     c->n_asks++;
     return a;
 }
@@ -82,7 +82,7 @@ static void let_go(struct conn *c, struct ask *a) {
 
 static void ask_free(struct conn *c, struct ask *a) {
     let_go(c, a);
-    LIST_REMOVE(a, entry);
+    SLIST_REMOVE(&c->asks, a, ask, entry);
     c->n_asks--;
     free(a->id);
     free(a);
@@ -119,8 +119,8 @@ static void put(struct conn *c, struct ask *a, const struct call *about, tda_str
 /* ---- the server's ---- */
 
 static struct ask *find_id(struct conn *c, tda_str id) {
-    struct ask *a = LIST_FIRST(&c->asks);
-    while (a && (!a->id || !tda_str_eq(tda_str_of(a->id), id))) a = LIST_NEXT(a, entry);
+    struct ask *a = SLIST_FIRST(&c->asks);
+    while (a && (!a->id || !tda_str_eq(tda_str_of(a->id), id))) a = SLIST_NEXT(a, entry);
     return a;
 }
 
@@ -158,16 +158,16 @@ tda_status conn_ask(struct conn *c, struct call *about, tda_str json, ask_answer
 }
 
 void conn_ask_cancel(struct conn *c, uint64_t number) {
-    struct ask *a = LIST_FIRST(&c->asks);
-    while (a && a->number != number) a = LIST_NEXT(a, entry);
+    struct ask *a = SLIST_FIRST(&c->asks);
+    while (a && a->number != number) a = SLIST_NEXT(a, entry);
     if (a) ask_free(c, a);
 }
 
 /* ---- answers, and ends ---- */
 
 tda_status conn_answer(struct conn *c, uint64_t number, tda_str json) {
-    struct ask *a = LIST_FIRST(&c->asks);
-    while (a && a->number != number) a = LIST_NEXT(a, entry);
+    struct ask *a = SLIST_FIRST(&c->asks);
+    while (a && a->number != number) a = SLIST_NEXT(a, entry);
     if (!a || !a->asker) return TDA_E_NOT_FOUND;
     answer(c, a, json);
     return TDA_OK;
@@ -175,7 +175,7 @@ tda_status conn_answer(struct conn *c, uint64_t number, tda_str json) {
 
 void asks_leave(struct conn *c, struct asker *asker) {
     struct ask *a;
-    for (a = LIST_FIRST(&c->asks); a; a = LIST_NEXT(a, entry)) {
+    for (a = SLIST_FIRST(&c->asks); a; a = SLIST_NEXT(a, entry)) {
         if (a->asker != asker) continue;
         let_go(c, a);
         conn_queue_step(c);
@@ -184,15 +184,15 @@ void asks_leave(struct conn *c, struct asker *asker) {
 
 /* From the start after each: the one who hears may end others. */
 void asks_step(struct conn *c) {
-    struct ask *a = LIST_FIRST(&c->asks);
+    struct ask *a = SLIST_FIRST(&c->asks);
     while (a) {
         bool nobody = !a->asker;
         if (nobody) answer(c, a, cancelled);
-        a = nobody ? LIST_FIRST(&c->asks) : LIST_NEXT(a, entry);
+        a = nobody ? SLIST_FIRST(&c->asks) : SLIST_NEXT(a, entry);
     }
 }
 
 void asks_end(struct conn *c) {
     struct ask *a;
-    while ((a = LIST_FIRST(&c->asks))) answer(c, a, cancelled);
+    while ((a = SLIST_FIRST(&c->asks))) answer(c, a, cancelled);
 }

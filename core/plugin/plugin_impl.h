@@ -321,7 +321,7 @@ struct conn {
     int64_t ready_ns;                       /* when it became ready; 0: it has not */
     LIST_HEAD(waiter_list, waiter) waiters; /* holders, told or not */
     LIST_HEAD(call_list, call) calls;
-    LIST_HEAD(ask_list, ask) asks;
+    SLIST_HEAD(ask_list, ask) asks;
     LIST_HEAD(watcher_list, conn_watcher) watchers;
     unsigned n_asks;
     struct conn_auth auth;
