@@ -8,12 +8,12 @@
 #include "plugin/calls.h"
 
 static uint64_t resident_mib(void) {
-    unsigned long long pages = 0, resident = 0;
+    char line[128] = "";
     FILE *f = fopen("/proc/self/statm", "re");
     if (!f) return 0;
-    if (fscanf(f, "%llu %llu", &pages, &resident) != 2) resident = 0;
+    char *all = fgets(line, sizeof line, f), *resident = all ? strchr(line, ' ') : NULL; /* "size resident ..." in pages */
     fclose(f);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20 : 0;
 }
 
 tda_status host_report(void *arg, char *note, size_t note_size) {

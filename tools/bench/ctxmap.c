@@ -134,10 +134,15 @@ static size_t sample(uint32_t *samples, size_t most) {
     return n;
 }
 
+static double us_of(uint32_t ns) {
+    return ns / 1e3;
+}
+
 static void print_times(uint32_t *samples, size_t n) {
+    size_t p99 = n * 99 / 100, p999 = n * 999 / 1000;
     qsort(samples, n, sizeof *samples, by_value);
-    printf("\"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"max_us\": %.1f", samples[n / 2] / 1e3,
-           samples[n * 99 / 100] / 1e3, samples[n * 999 / 1000] / 1e3, samples[n - 1] / 1e3);
+    printf("\"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"max_us\": %.1f", us_of(samples[n / 2]), us_of(samples[p99]),
+           us_of(samples[p999]), us_of(samples[n - 1]));
 }
 
 /* Half of the first SWEPT users have just been used; the other contexts are old enough to go. */
