@@ -20,6 +20,7 @@ struct host {
     struct config *config;       /* the one it began with: config_now(config) is what counts */
     struct plugins *plugins;
     struct identity *identity;
+    struct audit *audit; /* NULL: off */
     struct contexts *contexts;
     struct agent agent;
     struct reload *reloads; /* reload.c's */

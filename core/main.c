@@ -380,19 +380,6 @@ static tda_status load_profiles(struct host *h, struct error *e) {
     return s;
 }
 
-tda_status host_check_profiles(const struct config *c, struct plugins *plugins, struct buf *report) {
-    struct contexts_options o = {.persistence = c->contexts_persistence, .max_users = 1, .n_loops = 1};
-    struct contexts *cs;
-    struct agent agent;
-    tda_status s = c->n_profiles ? contexts_new(&o, &cs) : TDA_OK;
-    if (s || !c->n_profiles) return s;
-    s = agent_init(&agent, c, plugins, cs);
-    if (!s) s = profiles_load(&agent, report);
-    agent_fini(&agent);
-    contexts_free(cs);
-    return s;
-}
-
 /* The listeners first, for theirs is the plainer error. */
 static tda_status start_identity(struct host *h, struct error *e) {
     tda_status s = server_check(h->config, e);
@@ -402,6 +389,7 @@ static tda_status start_identity(struct host *h, struct error *e) {
 static tda_status host_start(struct host *h, struct error *e) {
     tda_status s = start_identity(h, e);
     if (!s) s = launcher_start(NULL, &h->launcher, e);
+    if (!s) s = audit_open(h->config->audit_path, &h->audit, e);
     if (s) return s;
     s = start_loops(h);
     if (s) return fail(e, s, "cannot start the loop threads");
@@ -426,6 +414,7 @@ static tda_status host_start(struct host *h, struct error *e) {
     if (s) return fail(e, s, "cannot make the scheduler");
     struct router_options ro = {.config = h->config,
                                 .identity = h->identity,
+                                .audit = h->audit,
                                 .contexts = h->contexts,
                                 .plugins = h->plugins,
                                 .agent = &h->agent,
@@ -484,6 +473,7 @@ static void host_stop(struct host *h) {
     for (unsigned i = 0; i < h->n_started; i++) loop_stop(h->loops[i]);
     for (unsigned i = 0; i < h->n_started; i++) loop_join(h->loops[i]);
     if (h->launcher) launcher_stop(h->launcher);
+    audit_free(h->audit); /* no request is left that could end */
     if (!quiet) leave_workers_behind();
     for (unsigned i = 0; i < h->n_loops && h->loops; i++) loop_free(h->loops[i]);
     free(h->loops);

@@ -38,6 +38,19 @@ static tda_status read_again(struct host *h, struct reload *r, struct buf *repor
     return s;
 }
 
+tda_status host_check_profiles(const struct config *c, struct plugins *plugins, struct buf *report) {
+    struct contexts_options o = {.persistence = c->contexts_persistence, .max_users = 1, .n_loops = 1};
+    struct contexts *cs;
+    struct agent agent;
+    tda_status s = c->n_profiles ? contexts_new(&o, &cs) : TDA_OK;
+    if (s || !c->n_profiles) return s;
+    s = agent_init(&agent, c, plugins, cs);
+    if (!s) s = profiles_load(&agent, report);
+    agent_fini(&agent);
+    contexts_free(cs);
+    return s;
+}
+
 /* The plugins under the new configuration, for nobody but the check of its profiles. */
 static tda_status check_whole(struct host *h, struct reload *r, struct registry **ret_registry, struct buf *report) {
     tda_status s = read_again(h, r, report);
@@ -123,6 +136,7 @@ tda_status host_reload(void *arg, char *note, size_t note_size) {
     struct registry *registry = NULL;
     struct buf report;
     size_t n = 0;
+    audit_reopen(h->audit); /* a rotation needs no good configuration */
     for (struct reload *old = h->reloads; old; old = old->before) n++;
     struct reload *r = n < RELOADS_MAX ? calloc(1, sizeof *r) : NULL;
     if (!r) {

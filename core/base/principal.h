@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 
-enum { USER_ID_SIZE = 129, TOKEN_ID_SIZE = 13, PRINCIPAL_NAME_SIZE = USER_ID_SIZE + 8 };
+enum { USER_ID_SIZE = 129, TOKEN_ID_SIZE = 13, TOKEN_LABEL_SIZE = 101, PRINCIPAL_NAME_SIZE = USER_ID_SIZE + 8 };
 
 enum principal_kind {
     PRINCIPAL_NOBODY,
@@ -21,7 +21,8 @@ struct principal {
     bool is_operator; /* may call the operator's methods */
     uint32_t uid;     /* PEER */
     char token[TOKEN_ID_SIZE];
-    char user[USER_ID_SIZE]; /* USER: the one for whom it acts */
+    char label[TOKEN_LABEL_SIZE]; /* of the token, for people */
+    char user[USER_ID_SIZE];      /* USER: the one for whom it acts */
 };
 
 extern const struct principal principal_host;

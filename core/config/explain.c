@@ -252,6 +252,7 @@ static bool is_fixed(const char *path) {
                                         "limits.worker_queue",
                                         "limits.profiles_per_user",
                                         "log.format",
+                                        "audit.",
                                         "tls.",
                                         "identity.",
                                         "limits.tokens"};

@@ -153,6 +153,7 @@ static tda_status check_token(struct identity *id, const unsigned char *hash, st
         s = x->t.expires_ms && now >= x->t.expires_ms ? TDA_E_TIMEOUT : TDA_OK;
         *ret = (struct principal){.kind = x->t.is_service ? PRINCIPAL_SERVICE : PRINCIPAL_USER, .is_operator = x->t.is_operator};
         memcpy(ret->token, x->t.id, sizeof ret->token);
+        memcpy(ret->label, x->t.label, sizeof ret->label);
         memcpy(ret->user, x->t.user, sizeof ret->user);
         if (!s) atomic_store_explicit(&x->used_ms, now, memory_order_relaxed);
     }
@@ -233,6 +234,20 @@ tda_status identity_revoke(struct identity *id, tda_str token_id, struct error *
         error_set(e, s, "out_of_memory", "out of memory");
     }
     return s;
+}
+
+tda_status identity_revoke_user(struct identity *id, tda_str user, uint64_t *ret_n, struct error *e) {
+    tda_status s = TDA_OK;
+    *ret_n = 0;
+    pthread_rwlock_wrlock(&id->lock);
+    for (struct entry *x = id->table, *next; x && !s; x = next) {
+        next = x->hh.next;
+        if (!tda_str_eq(tda_str_of(x->t.user), user)) continue;
+        s = forget(id, x);
+        *ret_n += !s;
+    }
+    pthread_rwlock_unlock(&id->lock);
+    return s ? error_set(e, s, "out_of_memory", "out of memory") : TDA_OK;
 }
 
 /* Copies of all that `wanted` picks; NULL with *n 0: none, or no memory. */

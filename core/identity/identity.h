@@ -34,6 +34,8 @@ tda_status identity_check(struct identity *id, bool is_ipc, uint32_t uid, tda_st
  * INVALID, LIMIT "too_many_tokens", UNSUPPORTED "tokens_off". */
 tda_status identity_create(struct identity *id, struct token *t, char ret_text[TOKEN_TEXT_SIZE], struct error *e);
 tda_status identity_revoke(struct identity *id, tda_str token_id, struct error *e); /* counts at once. NOT_FOUND */
+/* Likewise all of a user ("" is none); also with an error, *ret_n are gone. */
+tda_status identity_revoke_user(struct identity *id, tda_str user, uint64_t *ret_n, struct error *e);
 /* Oldest first. A copy each; no lock is held while `visit` runs. */
 tda_status identity_list(struct identity *id, void (*visit)(void *arg, const struct token *t), void *arg);
 

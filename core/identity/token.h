@@ -5,7 +5,7 @@
 
 #include "base/principal.h"
 
-enum { TOKEN_HASH_SIZE = 32, TOKEN_TEXT_SIZE = 4 + 64 + 1, TOKEN_LABEL_SIZE = 101 };
+enum { TOKEN_HASH_SIZE = 32, TOKEN_TEXT_SIZE = 4 + 64 + 1 };
 
 struct token {
     char id[TOKEN_ID_SIZE]; /* for lists and for revoking; no secret */

@@ -223,6 +223,7 @@ static const struct result_doc usage[] = {{"usage[]", "object", "day, provider, 
                                           END};
 static const struct result_doc erased[] = {{"deleted", "boolean", "true"},
                                            {"context", "boolean", "there was one"},
+                                           {"tokens", "number", "how many of his are revoked"},
                                            {"sessions, usage_rows", "number", "how many are gone"},
                                            END};
 static const struct result_doc backup[] = {{"path", "text", "the file"}, END};
@@ -311,7 +312,7 @@ static const struct method_doc docs[] = {
     {"session.rename", false, renamed, "invalid_param session_not_found session_read_only " STORE},
     {"session.delete", false, deleted, "session_not_found session_read_only session_busy " STORE},
     {"usage.get", true, usage, "invalid_param " STORE},
-    {"user.delete", false, erased, "user_deleting " STORE},
+    {"user.delete", false, erased, "user_deleting tokens_not_saved " STORE},
     {"store.backup", false, backup, "backup_exists backup_failed " STORE},
     {"plugin.list", true, plugins, ""},
     {"plugin.load", false, loaded,

@@ -282,8 +282,8 @@ static const struct method methods[] = {
     {"usage.get", "The user's tokens by day, provider and model. What a service did not count is marked.", 0, usage_params,
      usage_get, NULL},
     {"user.delete",
-     "Erase a user: what he has running, context, credentials, connections, sessions, usage, stored replies. Backups are not "
-     "touched.",
+     "Erase a user: what he has running, tokens, context, credentials, connections, sessions, usage, stored replies. Backups are "
+     "not touched.",
      METHOD_OPERATOR, none, user_delete, NULL},
     {"store.backup", "Copy sessions and usage into a new file while the host works.", METHOD_NO_USER | METHOD_OPERATOR,
      backup_params, store_backup, NULL},

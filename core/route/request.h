@@ -141,7 +141,8 @@ void host_job_run(struct request *q);
 void token_create(struct request *q); /* tokens.c */
 void token_list(struct request *q);
 void token_revoke(struct request *q);
-void task_submit(struct request *q); /* task_methods.c */
+void tokens_not_saved(struct error *e, tda_status status, const char *note); /* the error for it */
+void task_submit(struct request *q);                                         /* task_methods.c */
 void task_list(struct request *q);
 void task_poll(struct work *w); /* task_poll.c */
 void task_cancel(struct work *w);

@@ -11,6 +11,7 @@
 #include "identity/identity.h"
 #include "jobs/jobs.h"
 #include "loop/loop.h"
+#include "route/audit.h"
 
 struct router;
 
@@ -24,6 +25,7 @@ struct caller {
 struct router_options {
     const struct config *config;
     struct identity *identity;
+    struct audit *audit; /* NULL: none */
     struct contexts *contexts;
     struct plugins *plugins;
     struct agent *agent;

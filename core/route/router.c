@@ -200,6 +200,12 @@ static void log_end(const struct request *q, const struct error *e) {
                   LOG_Z("profile", profile_of(q)), LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
 }
 
+static void audit_end(const struct request *q, const struct error *e) {
+    char outcome[sizeof e->kind] = "ok";
+    if (e) kind_of(e, outcome, sizeof outcome);
+    audit_request(q->router->o.audit, q, outcome);
+}
+
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy, labelled;
@@ -218,6 +224,7 @@ void request_reply(struct request *q, const struct error *e) {
         buf_clear(&q->result);
         envelope_error(&q->result, 0, e);
     }
+    audit_end(q, e);
     if (q->method) meter_record(&r->meters[method_index(q->method)], clock_now_ns() - q->began_ns, e != NULL);
     if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
     if (q->task) task_end(q->task, e, buf_str(&q->result));
@@ -230,6 +237,7 @@ void request_reply(struct request *q, const struct error *e) {
 }
 
 void request_drop(struct request *q, tda_str body) {
+    audit_request(q->router->o.audit, q, "repeated");
     if (body.p) send_reply(q->router, q->token, q->env.id, body);
     request_unref(q);
 }
@@ -290,6 +298,7 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
     atomic_fetch_add(&q->router->errors, 1);
     envelope_error(&body, code, e);
     log_end(q, e);
+    audit_end(q, e);
     send_reply(q->router, q->token, q->env.id, buf_str(&body));
     buf_fini(&body);
     request_unref(q);

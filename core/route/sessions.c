@@ -491,12 +491,14 @@ struct erasing {
     struct request *q;
     struct removed removed;
     bool had_context;
+    uint64_t tokens;
 };
 
 static void reply_erased(struct erasing *x, const struct error *e) {
     struct jw *w = &x->q->out;
     jw_put_bool(w, "deleted", true);
     jw_put_bool(w, "context", x->had_context);
+    jw_put_u64(w, "tokens", x->tokens);
     jw_put_u64(w, "sessions", x->removed.sessions);
     jw_put_u64(w, "usage_rows", x->removed.usage_days);
     request_reply(x->q, e);
@@ -513,6 +515,28 @@ static void on_erased(struct store_job *j) {
     reply_erased(x, j->status ? &e : NULL);
 }
 
+static void erase_stored(struct erasing *x) {
+    struct sessions *sessions = router_options(x->q->router)->agent->sessions;
+    struct error e = {.retry_ms = -1};
+    x->job = (struct store_job){.run = run_erase, .done = on_erased};
+    if (!sessions)
+        reply_erased(x, NULL);
+    else if (sessions_submit(sessions, &x->q->principal, x->q->user, LANE_WRITE, &x->job, &e))
+        request_reply(x->q, &e);
+}
+
+static void on_tokens_saved(void *arg, tda_status status, const char *note) {
+    struct erasing *x = arg;
+    struct error e = {.retry_ms = -1};
+    if (!status) {
+        erase_stored(x);
+        return;
+    }
+    tokens_not_saved(&e, status, note);
+    error_hint(&e, "the user's tokens are refused from now on, but would be good again after a restart: ask for it again");
+    request_reply(x->q, &e);
+}
+
 /* Nothing of this user runs any more, and nothing begins until this has been answered. */
 static void erase(struct request *q) {
     const struct router_options *o = router_options(q->router);
@@ -523,17 +547,19 @@ static void erase(struct request *q) {
         request_reply(q, &e);
         return;
     }
-    x->q = q;
+    *x = (struct erasing){.q = q};
     x->had_context = !contexts_is_shared(o->contexts) && contexts_delete(o->contexts, &q->principal, q->user, NULL) == TDA_OK;
     router_forget(q->router, q->user, true);
     servers_forget_user(o->loops[contexts_loop(o->contexts, q->user)], q->user);
     pins_erase(o->agent, q->user);
     if (o->agent->limits) limits_forget(o->agent->limits, q->user);
-    x->job = (struct store_job){.run = run_erase, .done = on_erased};
-    if (!o->agent->sessions)
-        reply_erased(x, NULL);
-    else if (sessions_submit(o->agent->sessions, &q->principal, q->user, LANE_WRITE, &x->job, &e))
-        request_reply(q, &e);
+    tda_status s = identity_revoke_user(o->identity, q->user, &x->tokens, &e);
+    if (!s && !identity_keeps_tokens(o->identity)) {
+        erase_stored(x);
+        return;
+    }
+    if (!s) s = jobs_run_now(o->jobs, TDA_STR("token_save"), on_tokens_saved, x, &e);
+    if (s) request_reply(q, &e);
 }
 
 void user_delete(struct request *q) {

@@ -32,7 +32,7 @@ static void put_token(struct jw *w, const struct token *t) {
     put_time(w, "expires", t->expires_ms);
 }
 
-static void not_saved(struct error *e, tda_status status, const char *note) {
+void tokens_not_saved(struct error *e, tda_status status, const char *note) {
     error_set(e, status, "tokens_not_saved", "the tokens could not be written: %s", note);
     error_hint(e, "the operator's setting is identity.tokens");
 }
@@ -67,7 +67,7 @@ static void on_created(void *arg, tda_status status, const char *note) {
     struct request *q = r->q;
     struct error e = {.retry_ms = -1};
     if (status) {
-        not_saved(&e, status, note);
+        tokens_not_saved(&e, status, note);
     } else {
         jw_put_z(&q->out, "token", r->text);
         put_token(&q->out, &r->token);
@@ -103,7 +103,7 @@ static void on_revoked(void *arg, tda_status status, const char *note) {
     struct request *q = arg;
     struct error e = {.retry_ms = -1};
     if (status) {
-        not_saved(&e, status, note);
+        tokens_not_saved(&e, status, note);
         error_hint(&e, "it is refused from now on, but would be good again after a restart: revoke it again then");
     } else {
         jw_put_bool(&q->out, "revoked", true);

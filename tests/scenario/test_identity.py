@@ -189,6 +189,27 @@ class Tokens(unittest.TestCase):
             self.assertEqual(d.client.error("status", user="bob", auth=c.auth).kind, "denied", "on ipc a token that is given decides, too")
             c.close()
 
+    def test_a_user_who_is_deleted_takes_his_tokens_along(self):
+        with Daemon(YAML, listen=["tcp://127.0.0.1:0"]) as d:
+            one, two, bob = (d.client.call("token.create", user=user)["token"] for user in ("alice", "alice", "bob"))
+            service = d.client.call("token.create", service=True)["token"]
+            c = d.connect(d.listeners()[1])
+            c.call("configure", provider="offline", model="offline-1", auth=one)
+            self.assertEqual(d.client.call("user.delete", user="alice")["tokens"], 2)
+            self.assertEqual([c.error("status", auth=t).kind for t in (one, two)], ["token_invalid"] * 2)
+            self.assertEqual(d.client.call("user.delete", user="alice")["tokens"], 0)
+            c.call("status", auth=bob)
+            c.call("status", auth=service, user="alice")
+            c.close()
+            d.process.kill()
+            d.process.wait()
+            d.start()
+            d.ready()
+            c = d.connect(d.listeners()[1])
+            self.assertEqual([c.error("status", auth=t).kind for t in (one, two)], ["token_invalid"] * 2, "the file has forgotten them")
+            c.call("status", auth=bob)
+            c.close()
+
     def test_the_same_request_with_a_new_token_is_the_same_request(self):
         with Daemon(YAML, listen=["tcp://127.0.0.1:0"]) as d:
             one, two = (d.client.call("token.create", user="alice")["token"] for _ in range(2))
