@@ -13,7 +13,7 @@ struct shown {
 typedef void (*show_fn)(void *arg, const struct shown *s);
 
 static void join(char *const *list, struct buf *out) {
-    buf_clear(out);
+    out->n = 0; /* a failure sticks */
     for (; list && *list; list++) {
         if (out->n) buf_add_z(out, ", ");
         buf_add_z(out, *list);
@@ -102,7 +102,7 @@ static void show_server(const struct config *c, const struct config_server *s, s
     show_text("mcp_servers", s->name, "share", s->share ? "true" : "false", s->where, fn, arg);
     show_text("mcp_servers", s->name, "stateful", s->stateful ? "true" : "false", s->where, fn, arg);
     show_text("mcp_servers", s->name, "pin_tools", s->pin_tools ? "true" : "false", s->where, fn, arg);
-    buf_clear(text);
+    text->n = 0;
     time_format(config_server_idle_close(c, s), text);
     if (!buf_add_char(text, 0)) show_text("mcp_servers", s->name, "idle_close", text->p, s->where, fn, arg);
 }
@@ -112,7 +112,8 @@ static void show_uids(const struct config_uids *u, const char *path, const char 
     fn(arg, &(struct shown){path, u->from ? u->from : "default", "", help, NULL, buf_str(text), false});
 }
 
-static void show_all(const struct config *c, show_fn fn, void *arg) {
+/* The status of the text that values are put together in: after a failure what follows is without values. */
+static tda_status show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
     buf_init(&text, 1 << 20);
     join(c->listen, &text);
@@ -128,7 +129,7 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
               arg);
     show_uids(&c->front_ends, "identity.front_ends", "unix users that may name users, on ipc", &text, fn, arg);
     for (size_t i = 0; i < n_settings; i++) {
-        buf_clear(&text);
+        text.n = 0;
         setting_format(&settings[i], c, &text);
         fn(arg, &(struct shown){settings[i].path, c->shown->from[i], settings[i].fallback, settings[i].help, settings[i].variable,
                                 buf_str(&text), false});
@@ -148,7 +149,9 @@ static void show_all(const struct config *c, show_fn fn, void *arg) {
     for (size_t i = 0; i < c->n_servers; i++) show_server(c, &c->servers[i], &text, fn, arg);
     show_profiles(c, &text, fn, arg);
     show_models(c, fn, arg);
+    tda_status status = text.status;
     buf_fini(&text);
+    return status;
 }
 
 static tda_str shown_value(const struct shown *s) {
@@ -177,13 +180,15 @@ static void show_json(void *arg, const struct shown *s) {
 void config_explain(const struct config *c, bool json, struct buf *out) {
     if (!json) {
         buf_addf(out, "%-44s %-28s %s\n", "SETTING", "VALUE", "FROM");
-        show_all(c, show_line, out);
+        tda_status s = show_all(c, show_line, out);
+        if (s && !out->status) out->status = s;
         return;
     }
     struct jw w;
     jw_init(&w, out);
     jw_begin_array(&w);
-    show_all(c, show_json, &w);
+    tda_status s = show_all(c, show_json, &w);
+    if (s && !out->status) out->status = s;
     jw_end_array(&w);
 }
 
@@ -221,7 +226,7 @@ static int by_path(const void *a, const void *b) {
 
 static void entries_of(const struct config *c, struct entries *es) {
     *es = (struct entries){0};
-    show_all(c, collect, es);
+    if (show_all(c, collect, es)) es->failed = true;
     if (es->n) qsort(es->list, es->n, sizeof *es->list, by_path);
 }
 
