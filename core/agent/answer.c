@@ -159,7 +159,9 @@ static void write_part(const struct answer_part *p, tda_str tag, struct jw *w, s
         jw_put_str(w, "id", p->id);
         jw_put_str(w, "name", p->name);
         tda_str args = p->text.n ? buf_str(&p->text) : TDA_STR("{}");
-        if (json_check(args, 0, NULL) == TDA_OK)
+        tda_status s = json_check(args, 0, NULL);
+        if (s == TDA_E_NOMEM) w->out->status = s;
+        if (s == TDA_OK)
             jw_put_raw(w, "arguments", args);
         else
             jw_put_str(w, "arguments_text", args);
@@ -167,6 +169,7 @@ static void write_part(const struct answer_part *p, tda_str tag, struct jw *w, s
         jw_put_z(w, "type", p->kind == TDA_PART_THINKING ? "thinking" : "text");
         buf_clear(scratch);
         text_sanitise(buf_str(&p->text), scratch);
+        buf_inherit(w->out, scratch);
         jw_put_str(w, "text", buf_str(scratch));
     }
     if (p->opaque.n) {
@@ -182,6 +185,7 @@ void answer_write(const struct answer *a, tda_str tag, struct jw *w) {
     struct buf text;
     buf_init(&text, a->max_bytes * 3); /* each bad byte may become the three of U+FFFD */
     answer_text(a, &text);
+    buf_inherit(w->out, &text);
     buf_reserve(w->out, 2 * text.n + AROUND); /* it comes twice; growing step by step copies */
     jw_put_str(w, "text", buf_str(&text));
     jw_open_array(w, "parts");

@@ -97,14 +97,18 @@ tda_status arguments_fit(const struct tool *tool, struct arena *a, tda_str *args
     struct json_doc *given GUARD(json_free_p) = NULL, *schema GUARD(json_free_p) = NULL;
     struct error why = {0};
     if (!args->p) *args = TDA_STR("{}");
-    if (json_parse(*args, 0, &given, &why) || json_type(json_root(given)) != TDA_JSON_OBJECT) {
+    tda_status s = json_parse(*args, 0, &given, &why);
+    if (s == TDA_E_NOMEM) return error_set(e, s, "out_of_memory", "out of memory");
+    if (s || json_type(json_root(given)) != TDA_JSON_OBJECT) {
         error_set(e, TDA_E_INVALID, "invalid_arguments", "tool %s: the arguments must be one JSON object%s%s", tool->name,
                   why.text[0] ? ": " : "", why.text);
         error_field(e, "arguments");
         return TDA_E_INVALID;
     }
-    if (json_parse(tda_str_of(tool->schema), 0, &schema, NULL)) return TDA_OK; /* the server's fault: it may judge */
-    tda_status s = check_required(tool, json_root(schema), json_root(given), e);
+    s = json_parse(tda_str_of(tool->schema), 0, &schema, NULL);
+    if (s == TDA_E_NOMEM) return error_set(e, s, "out_of_memory", "out of memory");
+    if (s) return TDA_OK; /* the server's fault: it may judge */
+    s = check_required(tool, json_root(schema), json_root(given), e);
     if (s) return s;
     s = rename_members(json_key(json_root(schema), TDA_STR("properties")), json_root(given), a, args);
     return s ? error_set(e, s, "out_of_memory", "out of memory") : TDA_OK;

@@ -28,6 +28,7 @@ static void put_clean(struct jw *out, const char *key, tda_str text) {
     struct buf clean;
     buf_init(&clean, 4 * NAME_MAX_BYTES);
     text_sanitise((tda_str){text.p, text.n < NAME_MAX_BYTES ? text.n : NAME_MAX_BYTES}, &clean);
+    buf_inherit(out->out, &clean);
     jw_put_str(out, key, buf_str(&clean));
     buf_fini(&clean);
 }

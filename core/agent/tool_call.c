@@ -40,6 +40,7 @@ static struct tda_part *part_copy(struct arena *a, const struct tda_part *from, 
         buf_add_str(&clean, from->text);
     else
         text_sanitise(from->text, &clean);
+    if (clean.status == TDA_E_NOMEM) a->refused = true;
     tda_str text = buf_str(&clean);
     if (text.n > text_max) {
         text.n = text_max;
@@ -101,8 +102,10 @@ static void check_structured(struct tool_call *c) {
     struct json_doc *schema GUARD(json_free_p) = NULL, *value GUARD(json_free_p) = NULL;
     struct schema_report report;
     if (c->is_error || !c->structured || !c->tool->output_schema) return;
-    if (json_parse(tda_str_of(c->tool->output_schema), 0, &schema, NULL) || json_parse(c->structured->text, 0, &value, NULL))
-        return;
+    tda_status s = json_parse(tda_str_of(c->tool->output_schema), 0, &schema, NULL);
+    if (!s) s = json_parse(c->structured->text, 0, &value, NULL);
+    if (s == TDA_E_NOMEM) c->work->arena->refused = true; /* never shown unchecked */
+    if (s) return;
     enum schema_verdict v = schema_check(json_root(schema), json_root(value), &report);
     if (v == SCHEMA_UNKNOWN) log_debug("a result is not checked", LOG_Z("tool", c->tool->name), LOG_Z("why", report.why));
     if (v == SCHEMA_INVALID) refuse_result(c, &report);

@@ -36,7 +36,9 @@ static void digest_hex(const struct tool *t, char out[2 * DIGEST_SIZE + 1]) {
 }
 
 static void put_json(struct jw *w, const char *key, const char *json) {
-    if (json && json_check(tda_str_of(json), 0, NULL) == TDA_OK) jw_put_raw(w, key, tda_str_of(json));
+    tda_status s = json ? json_check(tda_str_of(json), 0, NULL) : TDA_E_NOT_FOUND;
+    if (s == TDA_E_NOMEM) w->out->status = s;
+    if (s == TDA_OK) jw_put_raw(w, key, tda_str_of(json));
 }
 
 static void put_pin(const struct toolbox *box, const struct tool *t, struct jw *w) {

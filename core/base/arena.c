@@ -30,7 +30,10 @@ void arena_fini(struct arena *a) {
 static struct arena_block *block_new(struct arena *a, size_t n) {
     size_t size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
     struct arena_block *b = calloc(1, sizeof *b + size);
-    if (!b) return NULL;
+    if (!b) {
+        a->refused = true;
+        return NULL;
+    }
     b->size = size;
     /* A block made for one large piece goes behind the current one, which may have room left. */
     if (a->blocks && n > BLOCK_SIZE) {

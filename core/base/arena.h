@@ -10,6 +10,7 @@ struct arena {
     struct arena_block *blocks;
     size_t used; /* in all blocks, for the bound */
     size_t max;
+    bool refused; /* the system gave no memory: something may be missing from what was built here */
 };
 
 void arena_init(struct arena *a, size_t max);

@@ -74,6 +74,10 @@ void buf_drop_front(struct buf *b, size_t n) {
     b->n -= n;
 }
 
+void buf_inherit(struct buf *b, const struct buf *from) {
+    if (!b->status && from->status == TDA_E_NOMEM) b->status = TDA_E_NOMEM;
+}
+
 tda_str buf_str(const struct buf *b) {
     return (tda_str){b->p ? b->p : "", b->n};
 }

@@ -28,6 +28,8 @@ tda_status buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* At least n more bytes at b->p + b->n; the caller writes there and adds to b->n. */
 tda_status buf_reserve(struct buf *b, size_t n);
 void buf_drop_front(struct buf *b, size_t n); /* moves the rest down */
+/* What `from` lacks for want of memory, b lacks too: to be said before from's text goes there. */
+void buf_inherit(struct buf *b, const struct buf *from);
 tda_str buf_str(const struct buf *b);
 char *buf_take(struct buf *b, size_t *ret_n); /* gives the memory away, NUL-terminated; NULL after a failure */
 

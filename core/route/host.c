@@ -198,6 +198,7 @@ void host_explain(struct request *q) {
     struct buf text;
     buf_init(&text, 4 << 20);
     config_explain(router_config(q->router), true, &text);
+    buf_inherit(q->out.out, &text);
     jw_put_raw(&q->out, "settings", buf_str(&text));
     buf_fini(&text);
     request_reply(q, NULL);

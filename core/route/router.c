@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "route/router_impl.h"
 
+#define OUT_OF_MEMORY "\"error\":{\"code\":-32603,\"message\":\"out of memory\",\"data\":{\"kind\":\"out_of_memory\"}}"
+
 enum { ARENA_EXTRA = 64 << 20, REPLY_EXTRA = 1 << 20 };
 
 tda_status router_new(const struct router_options *o, struct router **ret) {
@@ -132,8 +134,7 @@ static void send_reply(struct router *r, void *token, tda_str id, tda_str body) 
     buf_init(&out, body.n + id.n + 64);
     envelope_write(&out, id, body);
     if (out.status)
-        r->o.reply(token, TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,\"message\":\"out of memory\","
-                                  "\"data\":{\"kind\":\"out_of_memory\"}}}"));
+        r->o.reply(token, TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null," OUT_OF_MEMORY "}"));
     else
         r->o.reply(token, buf_str(&out));
     buf_fini(&out);
@@ -206,14 +207,27 @@ static void audit_end(const struct request *q, const struct error *e) {
     audit_request(q->router->o.audit, q, outcome);
 }
 
+/* An answer from which something may be missing is none. */
+static void reply_fault(const struct request *q, struct error *e) {
+    if (q->arena.refused || q->result.status == TDA_E_NOMEM)
+        error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
+    else
+        error_set(e, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
+}
+
+/* A body that could not be written whole is replaced by one that needs no memory. */
+static tda_str body_of(const struct buf *b) {
+    return b->status ? TDA_STR(OUT_OF_MEMORY) : buf_str(b);
+}
+
 void request_reply(struct request *q, const struct error *e) {
     struct router *r = q->router;
     struct error copy, labelled;
     request_alone_no_more(q);
     if (!e && q->task && !q->work.meta.written) write_meta(q);
     if (!e) jw_end_object(&q->out);
-    if (!e && q->result.status) {
-        error_set(&copy, TDA_E_LIMIT, "reply_too_large", "the reply is too large: %s", status_text(q->result.status));
+    if (!e && (q->result.status || q->arena.refused)) {
+        reply_fault(q, &copy);
         e = &copy;
     }
     if (e) {
@@ -225,13 +239,14 @@ void request_reply(struct request *q, const struct error *e) {
         envelope_error(&q->result, 0, e);
     }
     audit_end(q, e);
+    tda_str body = body_of(&q->result);
     if (q->method) meter_record(&r->meters[method_index(q->method)], clock_now_ns() - q->began_ns, e != NULL);
     if (log_enabled(LOG_LEVEL_DEBUG) || e) log_end(q, e);
-    if (q->task) task_end(q->task, e, buf_str(&q->result));
+    if (q->task) task_end(q->task, e, body);
     struct idem_waiter *joined =
-        q->idem ? idempotency_finish(r->idempotency, q->idem, worth_keeping(e), buf_str(&q->result)) : NULL;
-    if (q->token) send_reply(r, q->token, q->env.id, buf_str(&q->result));
-    answer_waiters(r, joined, buf_str(&q->result));
+        q->idem ? idempotency_finish(r->idempotency, q->idem, !q->result.status && worth_keeping(e), body) : NULL;
+    if (q->token) send_reply(r, q->token, q->env.id, body);
+    answer_waiters(r, joined, body);
     request_leave(q);
     request_unref(q);
 }
@@ -299,7 +314,7 @@ static void refuse_code(struct request *q, int code, const struct error *e) {
     envelope_error(&body, code, e);
     log_end(q, e);
     audit_end(q, e);
-    send_reply(q->router, q->token, q->env.id, buf_str(&body));
+    send_reply(q->router, q->token, q->env.id, body_of(&body));
     buf_fini(&body);
     request_unref(q);
 }
@@ -419,10 +434,7 @@ static void dispatch(struct request *q) {
 }
 
 static void out_of_memory(struct router *r, void *token) {
-    r->o.reply(
-        token,
-        TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,\"message\":\"out of memory\",\"data\":{\"kind\":"
-                "\"out_of_memory\"}}}"));
+    r->o.reply(token, TDA_STR("{\"jsonrpc\":\"2.0\",\"id\":null," OUT_OF_MEMORY "}"));
 }
 
 void route_request(struct router *r, void *token, const struct caller *caller, tda_str text) {
