@@ -102,8 +102,10 @@ static void on_listed(struct toolbox *box, const struct error *e) {
 }
 
 static void write_part(const struct tda_part *p, struct jw *w) {
+    tda_status s = p->kind == TDA_PART_JSON ? json_check(p->text, 0, NULL) : TDA_E_NOT_FOUND;
+    if (s == TDA_E_NOMEM) w->out->status = s;
     jw_begin_object(w);
-    if (p->kind == TDA_PART_JSON && json_check(p->text, 0, NULL) == TDA_OK) {
+    if (s == TDA_OK) {
         jw_put_z(w, "type", "json");
         jw_put_raw(w, "value", p->text);
     } else if (p->kind == TDA_PART_IMAGE) {

@@ -106,7 +106,8 @@ static void turn_succeed(struct turn *t, const char *stop) {
     if (t->left_out) jw_put_u64(out, "left_out", t->left_out);
     if (t->with_tools) {
         jw_end_array(&t->log);
-        jw_put_raw(out, "steps", buf_str(&t->log_text));
+        buf_inherit(out->out, &t->log_text);
+        jw_put_raw(out, "steps", t->log_text.status ? (tda_str){0} : buf_str(&t->log_text)); /* never cut in half */
     }
     event_end(t->work, stop ? stop : stop_name(t->model.answer.stop), NULL);
     turn_finish(t, NULL);
@@ -130,7 +131,9 @@ static void log_call(struct turn *t, const struct tool_call *c, const struct err
     jw_put_i64(&t->log, "step", t->step);
     jw_put_str(&t->log, "tool", tool_name(c));
     jw_put_str(&t->log, "server", server_name(t));
-    if (json_check(c->args, 0, NULL) == TDA_OK)
+    tda_status s = json_check(c->args, 0, NULL);
+    if (s == TDA_E_NOMEM) t->log_text.status = s;
+    if (s == TDA_OK)
         jw_put_raw(&t->log, "args", c->args);
     else
         jw_put_str(&t->log, "args", c->args);
