@@ -4,20 +4,22 @@
  * snapshot's live object is dropped exactly once; what is left at the end is what the last sets left.
  *
  * usage: stress_contexts [OPERATIONS]   per thread; default 100000, or TDA_STRESS
- *        TDA_STRESS_BUG=1               publishes the number in two steps: the oracle must catch it */
+ *        TDA_STRESS_BUG=mixture         publishes the number in two steps: the oracle must catch it
+ *        TDA_STRESS_BUG=reference       reads a snapshot after giving it back: the sanitizer must catch it */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "context/context.h"
 #include "tda/host.h"
 
-enum { THREADS = 8, USERS = 64 };
+enum { THREADS = 8, USERS = 64, IDLE_NS = 1000000 };
 
 static struct contexts *cs;
 static long operations = 100000;
-static bool planted_bug;
+static bool mixture_planted, reference_dropped;
 static _Atomic long made, dropped, mixtures, sets, gets, sweeps, gone;
 
 static uint32_t next(uint32_t *seed) {
@@ -51,7 +53,7 @@ static void set(tda_str user, const char *number) {
     uint64_t epoch;
     char copy[48];
     snprintf(copy, sizeof copy, "%s", number);
-    if (planted_bug) contexts_update(cs, &principal_host, user, change_half, copy, &epoch, &e);
+    if (mixture_planted) contexts_update(cs, &principal_host, user, change_half, copy, &epoch, &e);
     if (contexts_update(cs, &principal_host, user, change, copy, &epoch, &e)) abort();
     atomic_fetch_add(&sets, 1);
 }
@@ -71,6 +73,11 @@ static void get(tda_str user, unsigned thread, int *owner) {
     struct snapshot *s;
     struct error e;
     if (contexts_acquire(cs, &principal_host, user, &s, &e)) return;
+    if (reference_dropped) {
+        snapshot_unref(s);
+        look(s);
+        return;
+    }
     look(s);
     if (live_put(snapshot_live(s, CTX_GROUP_MODEL), thread, owner, 0, &dropped, drop) == TDA_OK) atomic_fetch_add(&made, 1);
     snapshot_unref(s);
@@ -84,7 +91,7 @@ static void count_one(void *arg, const struct context_info *info) {
 
 static void sweep(void) {
     uint64_t removed;
-    contexts_sweep(cs, 2000000, &removed);
+    contexts_sweep(cs, IDLE_NS, &removed);
     atomic_fetch_add(&gone, (long)removed);
     atomic_fetch_add(&sweeps, 1);
 }
@@ -120,7 +127,9 @@ int main(int argc, char **argv) {
     pthread_t threads[THREADS];
     const char *given = argc > 1 ? argv[1] : getenv("TDA_STRESS");
     if (given) operations = strtol(given, NULL, 10);
-    planted_bug = getenv("TDA_STRESS_BUG") != NULL;
+    const char *bug = getenv("TDA_STRESS_BUG");
+    mixture_planted = bug && strcmp(bug, "mixture") == 0;
+    reference_dropped = bug && strcmp(bug, "reference") == 0;
     struct contexts_options o = {.max_users = USERS, .n_loops = THREADS};
     if (hash_init() || contexts_new(&o, &cs)) return 2;
     for (uintptr_t i = 0; i < THREADS; i++)
@@ -139,6 +148,6 @@ int main(int argc, char **argv) {
     printf("%ld sets, %ld gets, %ld sweeps that removed %ld; %ld live objects made, %ld dropped; %ld mixtures; count %s\n", sets,
            gets, sweeps, gone, made, dropped, mixtures, count_right ? "right" : "WRONG");
     bool good = !mixtures && made == dropped && count_right && made > 0;
-    if (planted_bug) return mixtures ? 0 : 1; /* with the bug planted, finding nothing is the failure */
+    if (mixture_planted) return mixtures ? 0 : 1; /* then finding nothing is the failure */
     return good ? 0 : 1;
 }
