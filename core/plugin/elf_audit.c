@@ -129,8 +129,8 @@ static void read_dynamic(struct elf *x) {
 
 static bool symbol_is(const struct elf *x, size_t index, const char *name) {
     Elf64_Sym sym;
-    size_t n = strlen(name) + 1;
     if (index >= x->symbols_room / sizeof sym) return false;
+    size_t n = strlen(name) + 1;
     memcpy(&sym, x->symbols + index * sizeof sym, sizeof sym);
     if (sym.st_name >= x->strings_n || x->strings_n - sym.st_name < n) return false;
     bool defined = sym.st_shndx != SHN_UNDEF && ELF64_ST_TYPE(sym.st_info) == STT_FUNC && ELF64_ST_BIND(sym.st_info) != STB_LOCAL;
@@ -168,6 +168,7 @@ static bool in_gnu_hash(const struct elf *x, const char *name) {
 static bool in_table(const struct elf *x, const char *name) {
     uint32_t n = 0;
     if (!word_at(x->hash, x->hash_room, 1, &n)) return false;
+    if (n > x->symbols_room / sizeof(Elf64_Sym)) n = (uint32_t)(x->symbols_room / sizeof(Elf64_Sym)); /* no more are there */
     for (uint32_t i = 0; i < n && i < SYMBOLS_MAX; i++)
         if (symbol_is(x, i, name)) return true;
     return false;
