@@ -57,11 +57,6 @@ static bool read_list(struct codec *c, const char *name, tda_json *ret_root, tda
     return false;
 }
 
-static void emit_model(struct codec *c, tda_str id, tda_str name) {
-    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = name.n ? name : id};
-    if (id.n) out_event(c, &e);
-}
-
 /* Many models answer only through a profile, or with throughput that was bought; those ids are refused as they stand here. */
 static bool is_on_demand(tda_json model) {
     tda_json types = json()->key(model, TDA_STR("inferenceTypesSupported"));
@@ -80,7 +75,7 @@ static void models_listed(struct call *call) {
     tda_json root, list = {NULL, 0};
     if (!read_list(c, "modelSummaries", &root, &list)) return;
     for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v))
-        if (is_on_demand(v)) emit_model(c, member(v, "modelId"), member(v, "modelName"));
+        if (is_on_demand(v)) out_model(c, member(v, "modelId"), member(v, "modelName"));
     ask_profiles(call, none);
 }
 
@@ -89,7 +84,7 @@ static void profiles_listed(struct call *call) {
     tda_json root, list = {NULL, 0};
     if (!read_list(c, "inferenceProfileSummaries", &root, &list)) return;
     for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v))
-        emit_model(c, member(v, "inferenceProfileArn"), member(v, "inferenceProfileName"));
+        out_model(c, member(v, "inferenceProfileArn"), member(v, "inferenceProfileName"));
     tda_str token = member(root, "nextToken");
     if (token.n && ++call->pages < PAGES_MAX)
         ask_profiles(call, token);
@@ -97,27 +92,11 @@ static void profiles_listed(struct call *call) {
         call_succeed(c);
 }
 
-/* ---- COUNT ---- */
-
-static void count_answered(struct codec *c) {
-    tda_json root;
-    struct tda_usage usage = {sizeof usage, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
-    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_USAGE, .usage = &usage};
-    if (!codec_is_success(c)) {
-        errors_from_reply(c);
-        return;
-    }
-    if (codec_parse_body(c, &root)) usage.input = count_at(root, "inputTokens");
-    if (usage.input == TDA_UNKNOWN) errors_not_json(c, "an answer without inputTokens");
-    out_event(c, &e);
-    call_succeed(c);
-}
-
 void models_answered(struct call *c) {
     switch (c->codec.stage) {
     case STAGE_MODELS: models_listed(c); break;
     case STAGE_PROFILES: profiles_listed(c); break;
-    case STAGE_COUNT: count_answered(&c->codec); break;
+    case STAGE_COUNT: count_answered(&c->codec, "inputTokens", NULL); break;
     default: probe_answered(c);
     }
 }

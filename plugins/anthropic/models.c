@@ -72,11 +72,8 @@ static void page_answered(struct call *call) {
     tda_json root, list = {NULL, 0};
     int32_t more = 0;
     if (!read_page(c, &root, &list)) return;
-    for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v)) {
-        tda_str id = member(v, "id"), name = member(v, "display_name");
-        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = name.n ? name : id};
-        if (id.n) out_event(c, &e);
-    }
+    for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v))
+        out_model(c, member(v, "id"), member(v, "display_name"));
     json()->boolean(json()->key(root, TDA_STR("has_more")), &more);
     tda_str last = member(root, "last_id");
     if (more && last.n && ++call->pages < PAGES_MAX)
@@ -90,26 +87,10 @@ static void list_answered(struct codec *c) {
     if (read_page(c, &root, &list)) call_succeed(c);
 }
 
-/* ---- COUNT ---- */
-
-static void count_answered(struct codec *c) {
-    tda_json root;
-    struct tda_usage usage = {sizeof usage, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
-    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_USAGE, .usage = &usage};
-    if (!codec_is_success(c)) {
-        errors_from_reply(c);
-        return;
-    }
-    if (codec_parse_body(c, &root)) usage.input = count_at(root, "input_tokens");
-    if (usage.input == TDA_UNKNOWN) errors_not_json(c, "an answer without input_tokens");
-    out_event(c, &e);
-    call_succeed(c);
-}
-
 void models_answered(struct call *c) {
     switch (c->codec.stage) {
     case STAGE_MODELS: page_answered(c); break;
-    case STAGE_COUNT: count_answered(&c->codec); break;
+    case STAGE_COUNT: count_answered(&c->codec, "input_tokens", NULL); break;
     case STAGE_VALIDATE_MODEL: model_answered(c); break;
     case STAGE_VALIDATE_LIST: list_answered(&c->codec); break;
     default: probe_answered(&c->codec);

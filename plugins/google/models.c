@@ -83,11 +83,8 @@ static void page_answered(struct call *call) {
     struct codec *c = &call->codec;
     tda_json root;
     if (!read_page(c, &root)) return;
-    for (tda_json v = json()->first(json()->key(root, TDA_STR("models"))); json()->type(v); v = json()->next(v)) {
-        tda_str id = id_of(v), name = member(v, "displayName");
-        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = name.n ? name : id};
-        if (id.n && generates(v)) out_event(c, &e);
-    }
+    for (tda_json v = json()->first(json()->key(root, TDA_STR("models"))); json()->type(v); v = json()->next(v))
+        if (generates(v)) out_model(c, id_of(v), member(v, "displayName"));
     tda_str token = member(root, "nextPageToken");
     if (token.n && ++call->pages < PAGES_MAX)
         ask_list(call, STAGE_MODELS, "pageSize=1000&pageToken=", token);
@@ -100,29 +97,10 @@ static void list_answered(struct codec *c) {
     if (read_page(c, &root)) call_succeed(c);
 }
 
-/* ---- COUNT ---- */
-
-static void count_answered(struct codec *c) {
-    tda_json root;
-    struct tda_usage usage = {sizeof usage, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
-    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_USAGE, .usage = &usage};
-    if (!codec_is_success(c)) {
-        errors_from_reply(c);
-        return;
-    }
-    if (codec_parse_body(c, &root)) {
-        usage.input = count_at(root, "totalTokens");
-        usage.cache_read = count_at(root, "cachedContentTokenCount");
-    }
-    if (usage.input == TDA_UNKNOWN) errors_not_json(c, "an answer without totalTokens");
-    out_event(c, &e);
-    call_succeed(c);
-}
-
 void models_answered(struct call *c) {
     switch (c->codec.stage) {
     case STAGE_MODELS: page_answered(c); break;
-    case STAGE_COUNT: count_answered(&c->codec); break;
+    case STAGE_COUNT: count_answered(&c->codec, "totalTokens", "cachedContentTokenCount"); break;
     case STAGE_VALIDATE_MODEL: model_answered(c); break;
     case STAGE_VALIDATE_LIST: list_answered(&c->codec); break;
     default: probe_answered(&c->codec);

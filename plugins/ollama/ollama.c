@@ -86,9 +86,8 @@ static void read_list(struct codec *c) {
     }
     for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v)) {
         tda_str name = name_of(v);
-        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = name, .name = name};
         found = found || is_model(name, text_str(&c->model));
-        if (c->stage == STAGE_MODELS && name.n) out_event(c, &e);
+        if (c->stage == STAGE_MODELS) out_model(c, name, name);
     }
     if (c->stage == STAGE_VALIDATE_LIST && !found)
         call_fail(c, TDA_C_NOT_FOUND, "the server does not have the model \"%.100s\": pull it there first",

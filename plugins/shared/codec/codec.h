@@ -189,6 +189,8 @@ void codec_whole(struct codec *c, uint32_t stop, tda_str raw);
 
 /* One that the host does not take ends the call. */
 void out_event(struct codec *c, const struct tda_event *e);
+/* A model of a list; the id is its name where it has none. Without an id: nothing. */
+void out_model(struct codec *c, tda_str id, tda_str name);
 
 /* Ends the call; the first end counts. The text says what, where and what to do. */
 void call_fail(struct codec *c, uint32_t cls, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -246,6 +248,8 @@ void parts_fini(struct parts *p);
 
 /* A token count at `path` of a usage object; TDA_UNKNOWN when it is not there. */
 uint64_t count_at(tda_json usage, const char *path);
+/* The end of COUNT: where the answer says how many tokens go in, and how many of them come from a cache (NULL: it does not). */
+void count_answered(struct codec *c, const char *input, const char *cached);
 
 /* ---- errors.c ---- */
 

@@ -50,3 +50,8 @@ void out_event(struct codec *c, const struct tda_event *e) {
     tda_status s = codec_host->emit(c->handle, e);
     if (s) call_fail(c, TDA_C_INTERNAL, "the host took no more events of the answer (status %d)", (int)s);
 }
+
+void out_model(struct codec *c, tda_str id, tda_str name) {
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = name.n ? name : id};
+    if (id.n) out_event(c, &e);
+}

@@ -164,3 +164,22 @@ uint64_t count_at(tda_json usage, const char *path) {
     int64_t n;
     return json()->i64(json()->get(usage, path), &n) && n >= 0 ? (uint64_t)n : TDA_UNKNOWN;
 }
+
+void count_answered(struct codec *c, const char *input, const char *cached) {
+    tda_json root;
+    char missing[64];
+    struct tda_usage usage = {sizeof usage, 0, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN, TDA_UNKNOWN};
+    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_USAGE, .usage = &usage};
+    if (!codec_is_success(c)) {
+        errors_from_reply(c);
+        return;
+    }
+    if (codec_parse_body(c, &root)) {
+        usage.input = count_at(root, input);
+        if (cached) usage.cache_read = count_at(root, cached);
+    }
+    snprintf(missing, sizeof missing, "an answer without %s", input);
+    if (usage.input == TDA_UNKNOWN) errors_not_json(c, missing);
+    out_event(c, &e);
+    call_succeed(c);
+}

@@ -26,12 +26,11 @@ static void ask(struct call *c, enum stage stage) {
 /* Where nothing can be listed, the one name that is known is the list. */
 static void start_without_list(struct call *c) {
     tda_str name = wire_model(c);
-    struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = name, .name = name};
     if (c->codec.stage != STAGE_MODELS) {
         ask(c, STAGE_VALIDATE_CHAT);
         return;
     }
-    if (name.n) out_event(&c->codec, &e);
+    out_model(&c->codec, name, name);
     call_succeed(&c->codec);
 }
 
@@ -138,11 +137,7 @@ static void models_listed(struct codec *c) {
         errors_not_json(c, "an answer that is no list of models");
         return;
     }
-    for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v)) {
-        tda_str id = id_of(v), name = member(v, "name");
-        struct tda_event e = {.size = sizeof e, .kind = TDA_EV_MODEL, .id = id, .name = name.n ? name : id};
-        if (id.n) out_event(c, &e);
-    }
+    for (tda_json v = json()->first(list); json()->type(v); v = json()->next(v)) out_model(c, id_of(v), member(v, "name"));
     call_succeed(c);
 }
 
