@@ -133,25 +133,25 @@ class Chat(unittest.TestCase):
         self.assertEqual([s.json["messages"][-1]["content"] for s in self.up.chats()[asked:]], ["grüezi 😀"])
 
     def test_who_waits_sees_it_and_gets_the_answer(self):
-        with tempfile.TemporaryDirectory(dir="/tmp") as home:
-            t = Terminal(home, f"{BIN}/tda --user bob ask 'take your time'", {"TDA_SOCKET": self.d.url})
-            self.addCleanup(t.close)
-            self.up.delay = 3
-            t.shows("waiting, 2 s")
-            self.up.delay = 0
-            self.assertNotIn("waiting", t.shows("echo: take your time"))
-            t.shows("left with 0")
+        home = self.enterContext(tempfile.TemporaryDirectory(dir="/tmp"))  # goes after the terminal whose socket it holds
+        t = Terminal(home, f"{BIN}/tda --user bob ask 'take your time'", {"TDA_SOCKET": self.d.url})
+        self.addCleanup(t.close)
+        self.up.delay = 3
+        t.shows("waiting, 2 s")
+        self.up.delay = 0
+        self.assertNotIn("waiting", t.shows("echo: take your time"))
+        t.shows("left with 0")
 
     def test_ctrl_c_ends_a_question_of_ask_in_the_daemon_too(self):
-        with tempfile.TemporaryDirectory(dir="/tmp") as home:
-            self.up.faults = ["slow"]
-            asked = len(self.up.chats())
-            t = Terminal(home, f"{BIN}/tda --user bob ask 'take your time'", {"TDA_SOCKET": self.d.url})
-            self.addCleanup(t.close)
-            until(lambda: len(self.up.chats()) == asked + 1, 10, "the question at the upstream")
-            t.key("C-c")
-            t.shows("cancelled")
-            until(lambda: self.d.stats()["requests"]["in_flight"] <= 1, 10, "the end of the turn in the daemon")
+        home = self.enterContext(tempfile.TemporaryDirectory(dir="/tmp"))  # goes after the terminal whose socket it holds
+        self.up.faults = ["slow"]
+        asked = len(self.up.chats())
+        t = Terminal(home, f"{BIN}/tda --user bob ask 'take your time'", {"TDA_SOCKET": self.d.url})
+        self.addCleanup(t.close)
+        until(lambda: len(self.up.chats()) == asked + 1, 10, "the question at the upstream")
+        t.key("C-c")
+        t.shows("cancelled")
+        until(lambda: self.d.stats()["requests"]["in_flight"] <= 1, 10, "the end of the turn in the daemon")
 
     def test_a_question_that_takes_too_long_ends_in_the_daemon_too(self):
         self.up.faults = ["slow"]

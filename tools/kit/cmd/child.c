@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -120,6 +121,7 @@ static bool wait_for(pid_t pid, unsigned deadline_s, int *ret_status, time_t *re
 }
 
 static void in_child(const struct check *c, case_fn fn, unsigned deadline_s, struct result *r) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a plugin that hangs would outlive a check that somebody ended */
     set_limits(deadline_s);
     silence();
     kit_mark = r->callback;
