@@ -79,7 +79,7 @@ static void page_variables(struct buf *out) {
                    "| `TDA_LISTEN` | listen | addresses, with commas between |\n"
                    "| `TDA_PLUGINS` | plugins.load | plugins, with commas between |\n");
     for (size_t i = 0; i < n_settings; i++)
-        if (settings[i].variable) buf_addf(out, "| `%s` | %s | %s |\n", settings[i].variable, settings[i].path, settings[i].help);
+        buf_addf(out, "| `%s` | %s | %s |\n", settings[i].variable, settings[i].path, settings[i].help);
     buf_add_z(out,
               "\nProviders' own variables (OPENAI_API_KEY and the like) are in each plugin's note: `tda plugin info FILE`.\n\n");
 }

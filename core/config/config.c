@@ -175,8 +175,7 @@ static void note_unknown_variables(struct loading *l) {
     const char *known[128];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(others); i++) known[n++] = others[i];
-    for (size_t i = 0; i < n_settings && n < ARRAY_LEN(known); i++)
-        if (settings[i].variable) known[n++] = settings[i].variable;
+    for (size_t i = 0; i < n_settings && n < ARRAY_LEN(known); i++) known[n++] = settings[i].variable;
     for (char *const *e = l->env; e && *e; e++) {
         tda_str name = {*e, strcspn(*e, "=")};
         if (name.n < 4 || memcmp(name.p, "TDA_", 4) != 0) continue;
@@ -198,8 +197,7 @@ static void read_env_list(struct loading *l, const char *variable, const char *p
 
 static void read_environment(struct loading *l) {
     read_old_names(l);
-    for (size_t i = 0; i < n_settings; i++)
-        if (settings[i].variable) read_variable(l, &settings[i], settings[i].variable);
+    for (size_t i = 0; i < n_settings; i++) read_variable(l, &settings[i], settings[i].variable);
     read_env_list(l, "TDA_LISTEN", "listen");
     read_env_list(l, "TDA_PLUGINS", "plugins.load");
     note_unknown_variables(l);

@@ -348,6 +348,6 @@ void config_reference(struct buf *out) {
             for (const char *p = s->min; *p; p++) buf_addf(out, *p == '|' ? ", " : "%c", *p);
         else if (s->min)
             buf_addf(out, "%s to %s", s->min, s->max);
-        buf_addf(out, " | %s | %s |\n", s->variable ? s->variable : "", s->help);
+        buf_addf(out, " | %s | %s |\n", s->variable, s->help);
     }
 }

@@ -12,7 +12,7 @@ struct setting {
     size_t offset;         /* in struct config */
     const char *fallback;  /* as written in YAML */
     const char *min, *max; /* ENUM: min = "a|b|c" */
-    const char *variable;  /* or NULL */
+    const char *variable;  /* of the environment */
     const char *help;
 };
 

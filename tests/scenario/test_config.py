@@ -137,6 +137,18 @@ class Environment(unittest.TestCase):
         rows = explain(yaml, env, "--set", "loops=3")
         self.assertEqual((rows["loops"]["value"], rows["loops"]["source"]), ("3", "--set"))
 
+    def test_37_every_setting_has_a_variable(self):
+        """Each is set to its default, so that the whole table can be set at once and nothing else changes."""
+        scalars = {path: row for path, row in explain("").items() if row.get("variable") and path not in ("listen", "plugins.load")}
+        self.assertGreater(len(scalars), 80)
+        self.assertEqual(len({row["variable"] for row in scalars.values()}), len(scalars))
+        bare = {"TDA_USER_CONTEXT_CLEANUP_INTERVAL": "300", "TDA_USER_CONTEXT_MAX_AGE_HOURS": "24"}
+        for path, row in explain("", {row["variable"]: bare.get(row["variable"], row["default"]) for row in scalars.values()}).items():
+            if path in scalars:
+                self.assertEqual(row["source"], f"environment {row['variable']}", path)
+        rows = explain("limits: {requests_per_user: 9}\n", {"TDA_LIMITS_REQUESTS_PER_USER": "7"})
+        self.assertEqual(rows["limits.requests_per_user"]["value"], "7")
+
     def test_37_every_bad_value_refuses_to_start_and_names_the_variable(self):
         for variable in ("TDA_USER_CONTEXT_CLEANUP_INTERVAL", "TDA_USER_CONTEXT_MAX_AGE_HOURS", "TDA_MAX_USERS", "TDA_USER_CONFIG_CLEANUP_HOURS"):
             for value in ("0", "-5", "abc", "", "1.5", "99999999999999999999", "1 "):
