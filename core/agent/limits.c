@@ -7,12 +7,17 @@
 
 enum { USERS_MAX = 1 << 20 };
 
+struct day_count {
+    int64_t day;
+    uint64_t tokens;
+};
+
 struct user_account {
     UT_hash_handle hh;
     struct user_account *next; /* of those that are being freed */
     int64_t next_ns;           /* when a minute's worth of requests is there again, but for one interval (GCRA) */
-    int64_t day;
-    uint64_t tokens; /* of that day */
+    struct day_count days[4];  /* the last counted first: a wall clock that jumps and comes back finds its day again */
+    int64_t counted_ns;
     uint64_t tasks;
     char name[];
 };
@@ -32,8 +37,16 @@ tda_status limits_new(const struct config *c, struct limits **ret) {
     return TDA_OK;
 }
 
+static uint64_t tokens_of(const struct user_account *u, int64_t day) {
+    for (size_t i = 0; i < ARRAY_LEN(u->days); i++)
+        if (u->days[i].day == day) return u->days[i].tokens;
+    return 0;
+}
+
+/* What was counted stays for a day's length: the wall clock's day alone may be another one for a moment only. */
 static bool at_rest(const struct user_account *u, int64_t now, int64_t today) {
-    return u->tasks == 0 && u->next_ns <= now && (u->day != today || u->tokens == 0);
+    bool counts = u->days[0].day && now - u->counted_ns < DAY_MS * NS_PER_MS;
+    return u->tasks == 0 && u->next_ns <= now && !counts && tokens_of(u, today) == 0;
 }
 
 static void free_all(struct user_account *u) {
@@ -94,9 +107,10 @@ static tda_status no_room(struct error *e) {
 static tda_status check_tokens(const struct limits *l, const struct user_account *u, struct error *e) {
     uint64_t most = (uint64_t)config_now(l->config)->limits_user_tokens;
     int64_t now_ms = clock_wall_ms(), today = now_ms / DAY_MS;
-    if (!most || u->day != today || u->tokens < most) return TDA_OK;
+    uint64_t used = tokens_of(u, today);
+    if (!most || used < most) return TDA_OK;
     error_set(e, TDA_E_LIMIT, "quota_exceeded", "this user has used %llu tokens today; %llu a day are allowed",
-              (unsigned long long)u->tokens, (unsigned long long)most);
+              (unsigned long long)used, (unsigned long long)most);
     error_hint(e, "the day ends at midnight UTC; the operator's limit is limits.per_user.tokens_per_day");
     if (e) e->retry_ms = (today + 1) * DAY_MS - now_ms;
     return TDA_E_LIMIT;
@@ -127,15 +141,21 @@ tda_status limits_begin(struct limits *l, tda_str user, struct error *e) {
     return s;
 }
 
+static void count_tokens(struct user_account *u, int64_t day, uint64_t tokens) {
+    size_t at = 0, last = ARRAY_LEN(u->days) - 1;
+    while (at < last && u->days[at].day != day) at++;
+    struct day_count it = u->days[at].day == day ? u->days[at] : (struct day_count){.day = day};
+    memmove(u->days + 1, u->days, at * sizeof it);
+    u->days[0] = it;
+    u->days[0].tokens += tokens;
+    u->counted_ns = clock_now_ns();
+}
+
 void limits_tokens(struct limits *l, tda_str user, int64_t day, uint64_t tokens) {
     if (!config_now(l->config)->limits_user_tokens || !tokens) return;
     pthread_mutex_lock(&l->lock);
     struct user_account *u = account_locked(l, user);
-    if (u && u->day != day) {
-        u->day = day;
-        u->tokens = 0;
-    }
-    if (u) u->tokens += tokens;
+    if (u) count_tokens(u, day, tokens);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -168,7 +188,7 @@ void limits_forget(struct limits *l, tda_str user) {
     pthread_mutex_lock(&l->lock);
     HASH_FIND(hh, l->users, user.p, user.n, u);
     if (u) {
-        u->tokens = 0;
+        memset(u->days, 0, sizeof u->days);
         u->next_ns = 0;
     }
     if (u && !u->tasks) {

@@ -60,6 +60,26 @@ Test(limits, tokens_of_a_day) {
     limits_free(l);
 }
 
+Test(limits, a_wall_clock_that_jumps_and_comes_back_finds_its_day_again) {
+    struct limits *l = start(0, 100, 0);
+    struct error e = {.retry_ms = -1};
+    int64_t today = clock_wall_ms() / DAY_MS;
+    limits_tokens(l, u, today, 100);
+    limits_tokens(l, u, today + 365, 7);
+    cr_assert(limits_begin(l, u, &e) == TDA_E_LIMIT, "used up stays used up");
+    limits_tokens(l, v, today + 1, 7);
+    limits_tokens(l, v, today, 60);
+    limits_tokens(l, v, today + 1, 7);
+    limits_tokens(l, v, today, 60);
+    cr_assert(limits_begin(l, v, &e) == TDA_E_LIMIT, "no more for jumping to and fro");
+    limits_forget(l, u);
+    limits_tokens(l, u, today + 1, 100);
+    cr_assert_eq(limits_clean(l), 0, "a day that is not today's may be today's soon");
+    now += 25LL * 3600 * NS_PER_S;
+    cr_assert_eq(limits_clean(l), 1, "but not for ever");
+    limits_free(l);
+}
+
 Test(limits, tasks_in_flight) {
     struct limits *l = start(0, 0, 2);
     struct error e = {.retry_ms = -1};
