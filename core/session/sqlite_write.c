@@ -7,6 +7,11 @@
     "output, cache_read=cache_read+" from "cache_read, cache_write=cache_write+" from "cache_write, reasoning=reasoning+" from     \
     "reasoning"
 
+/* Just after the user's other sessions: the one used last is the first of the list, and the last that retention takes, whatever the
+ * wall clock did. */
+#define AFTER(user, n)                                                                                                             \
+    "ifnull((SELECT o.updated_ms+1 FROM sessions o WHERE o.user=" user " AND o.n<>" n " ORDER BY o.updated_ms DESC LIMIT 1), 0)"
+
 const char *const write_sql[WRITE_STATEMENTS] = {
     [W_BEGIN] = "BEGIN IMMEDIATE",
     [W_COMMIT] = "COMMIT",
@@ -15,13 +20,16 @@ const char *const write_sql[WRITE_STATEMENTS] = {
     [W_RELEASE] = "RELEASE operation",
     [W_UNDO] = "ROLLBACK TO operation",
     [W_COUNT_SESSIONS] = "SELECT count(*) FROM sessions WHERE user=?1",
-    [W_CREATE] = "INSERT INTO sessions(id, user, title, context, created_ms, updated_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?5)",
+    [W_CREATE] = ("INSERT INTO sessions(id, user, title, context, created_ms, updated_ms) VALUES(?1, ?2, ?3, ?4, ?5,"
+                  " max(?5, " AFTER("?2", "-1") "))"),
     [W_FIND] = "SELECT n, turns FROM sessions WHERE id=?1 AND user=?2",
     [W_APPEND] = ("INSERT INTO turns(session, turn, at_ms, provider, model, mcp_server, profile, stop, each_call, messages, " SUMS
                   ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"),
-    [W_TOUCH] = ("UPDATE sessions SET turns=?2, updated_ms=max(updated_ms, ?3), title=CASE title WHEN '' THEN ifnull(?4, '') ELSE "
-                 "title END, calls=calls+?5, unknown=unknown+?6, input=input+?7, output=output+?8, cache_read=cache_read+?9,"
-                 " cache_write=cache_write+?10, reasoning=reasoning+?11 WHERE n=?1"),
+    [W_TOUCH] = ("UPDATE sessions SET turns=?2, updated_ms=max(updated_ms, ?3, " AFTER(
+        "sessions.user", "?1") "),"
+                               " title=CASE title WHEN '' THEN ifnull(?4, '') ELSE title END, calls=calls+?5, unknown=unknown+?6, "
+                               "input=input+?7, output=output+?8, cache_read=cache_read+?9,"
+                               " cache_write=cache_write+?10, reasoning=reasoning+?11 WHERE n=?1"),
     [W_KEY] = "INSERT INTO keys(user, key, turn, at_ms, digest, reply) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [W_USAGE] = ("INSERT INTO usage(user, day, provider, model, turns, " SUMS
                  ") VALUES(?1, ?2, ifnull(?3, ''), ifnull(?4, ''), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"

@@ -83,6 +83,15 @@ static tda_status none(struct error *e) {
     return error_set(e, TDA_E_NOT_FOUND, "session_not_found", "none");
 }
 
+static int64_t after_others(const struct state *st, const struct session_row *own) {
+    int64_t after = own->updated_ms;
+    for (size_t i = 0; i < st->n_sessions; i++) {
+        const struct session_row *r = &st->sessions[i];
+        if (r != own && tda_str_eq(r->user, own->user) && r->updated_ms >= after) after = r->updated_ms + 1;
+    }
+    return after;
+}
+
 static tda_status create(struct store *s, const struct session_row *row, struct error *e) {
     struct state *st = &of(s)->now;
     uint64_t n = 0;
@@ -96,6 +105,7 @@ static tda_status create(struct store *s, const struct session_row *row, struct 
     made->user = keep(of(s), row->user);
     made->title = keep(of(s), row->title);
     made->context = keep(of(s), row->context);
+    made->updated_ms = after_others(st, made);
     return TDA_OK;
 }
 
@@ -136,6 +146,7 @@ static tda_status append(struct store *s, const struct turn_row *row, struct err
     made->n = ++session->turns;
     if (!session->title.n) session->title = keep(of(s), row->title);
     if (row->at_ms > session->updated_ms) session->updated_ms = row->at_ms;
+    session->updated_ms = after_others(st, session);
     usage_sums_add(&session->usage, &row->usage);
     session->usage.turns = session->turns;
     struct usage_row u = {

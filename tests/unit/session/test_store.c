@@ -218,6 +218,28 @@ ON_EACH(what_fails_leaves_no_trace_and_a_group_may_be_taken_back) {
     SAW("{u 0 M 1 2 10 1}");
 }
 
+/* Made and used while the wall clock was a year ahead, then set right. */
+ON_EACH(the_session_used_last_is_last_whatever_the_wall_clock_did) {
+    struct session_row a = session("s-a", "u", "t", 1000), b = session("s-b", "u", "t", 1100), c = session("s-c", "v", "t", 1200);
+    struct turn_row first = turn("s-a", "u", "[1]", 900000), then = turn("s-b", "u", "[2]", 1300);
+    struct retention keep = {.keep_per_user = 1};
+    struct removed removed = {0};
+    struct error e = {.retry_ms = -1};
+    WRITE(o->create(s, &a, &e));
+    WRITE(o->append(s, &first, &e));
+    WRITE(o->create(s, &b, &e));
+    WRITE(o->append(s, &then, &e));
+    WRITE(o->create(s, &c, &e));
+    look(s, "s-b");
+    SAW("[s-b u 't' - 1100 900001 1 10/1](1 [2] -)");
+    look(s, "s-c"); /* another user's */
+    SAW("[s-c v 't' - 1200 1200 0 0/0]");
+    WRITE(o->retain(s, &keep, &removed, &e));
+    cr_assert_eq(removed.sessions, 1);
+    look(s, "s-a");
+    SAW("none");
+}
+
 ON_EACH(bounds) {
     struct error e = {.retry_ms = -1};
     char id[8];
