@@ -7,6 +7,7 @@
 #include "identity/identity.h"
 #include "route/route.h"
 #include "server/server.h"
+#include "session/open.h"
 
 struct reload;
 
@@ -15,6 +16,7 @@ struct host {
     uint64_t saved_epoch;
     char kept_aside[560]; /* where a damaged context file went; empty: there was none */
     struct sessions *sessions;
+    struct retention_ages ages; /* the retention job's */
     struct limits *limits;
     struct config_source source; /* where the configuration is read from, again at each reload */
     struct config *config;       /* the one it began with: config_now(config) is what counts */

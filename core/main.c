@@ -211,7 +211,7 @@ static tda_status job_save(void *arg, char *note, size_t note_size) {
 
 static tda_status job_retention(void *arg, char *note, size_t note_size) {
     struct host *h = arg;
-    return sessions_retain(h->sessions, config_now(h->config), note, note_size);
+    return sessions_retain(h->sessions, config_now(h->config), &h->ages, note, note_size);
 }
 
 static void count_tokens(void *arg, tda_str user, uint64_t tokens) {
@@ -222,6 +222,7 @@ static tda_status start_sessions(struct host *h, struct error *e) {
     char path[512];
     tda_status s = limits_new(h->config, &h->limits);
     if (s) return error_set(e, s, NULL, "out of memory");
+    retention_begin(&h->ages);
     state_path(h->config->sessions_path, "sessions.db", path, sizeof path);
     if (path[0]) s = sessions_open(h->config, path, &h->sessions, e);
     if (s) return s;

@@ -20,6 +20,25 @@ int64_t clock_wall_ms(void) {
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / NS_PER_MS;
 }
 
+void clock_age_begin(struct clock_age *a, int64_t wall_ms, int64_t now_ns) {
+    int64_t ahead = wall_ms - now_ns / NS_PER_MS;
+    *a = (struct clock_age){ahead, ahead, ahead, now_ns};
+}
+
+/* The least that the wall clock was ahead of the machine's in the last one to two `age_ns`. */
+int64_t clock_age_before_ms(struct clock_age *a, int64_t wall_ms, int64_t now_ns, int64_t age_ns) {
+    int64_t ahead = wall_ms - now_ns / NS_PER_MS, since = ahead < a->last_ms ? ahead : a->last_ms;
+    if (now_ns - a->turned_ns >= age_ns) {
+        a->least_ms = a->next_ms;
+        a->next_ms = since;
+        a->turned_ns = now_ns;
+    }
+    if (since < a->next_ms) a->next_ms = since;
+    if (a->next_ms < a->least_ms) a->least_ms = a->next_ms;
+    a->last_ms = ahead;
+    return a->least_ms + (now_ns - age_ns) / NS_PER_MS;
+}
+
 void clock_fake(const int64_t *fake_ns) {
     atomic_store_explicit(&fake, fake_ns, memory_order_release);
 }

@@ -9,7 +9,7 @@
 #include "base/hash_table.h"
 #include "identity/token_store.h"
 
-#define EXPIRED_KEPT_MS (30 * DAY_MS)
+#define EXPIRED_KEPT_NS (30 * DAY_MS * NS_PER_MS)
 
 struct entry {
     UT_hash_handle hh;
@@ -32,6 +32,8 @@ struct identity {
     pthread_rwlock_t lock; /* of what follows */
     struct entry *table;   /* by hash */
     struct revoked *revoked;
+    struct clock_age expired; /* how long those are kept */
+    int64_t expired_before_ms;
 };
 
 /* ---- life ---- */
@@ -86,6 +88,7 @@ tda_status identity_new(const struct identity_options *o, struct identity **ret,
     id->o = *o;
     id->own = geteuid();
     init_lock(&id->lock);
+    clock_age_begin(&id->expired, clock_wall_ms(), clock_now_ns());
     tda_status s = keeps ? read_file(id, e) : TDA_OK;
     if (s)
         identity_free(id);
@@ -251,18 +254,18 @@ tda_status identity_revoke_user(struct identity *id, tda_str user, uint64_t *ret
 }
 
 /* Copies of all that `wanted` picks; NULL with *n 0: none, or no memory. */
-static struct token *pick(struct identity *id, bool (*wanted)(const struct entry *x), size_t *n) {
+static struct token *pick(struct identity *id, bool (*wanted)(const struct entry *x, const struct identity *id), size_t *n) {
     struct token *list = calloc(HASH_COUNT(id->table) + 1, sizeof *list);
     *n = 0;
     for (struct entry *x = id->table; x && list; x = x->hh.next) {
-        if (!wanted(x)) continue;
+        if (!wanted(x, id)) continue;
         list[*n] = x->t;
         list[(*n)++].used_ms = atomic_load_explicit(&x->used_ms, memory_order_relaxed);
     }
     return list;
 }
 
-static bool is_saved(const struct entry *x) {
+static bool is_saved(const struct entry *x, const struct identity *id UNUSED) {
     return x->saved;
 }
 
@@ -285,17 +288,18 @@ struct changes {
     struct revoked *removed;
 };
 
-static bool is_changed(const struct entry *x) {
+static bool is_changed(const struct entry *x, const struct identity *id UNUSED) {
     return !x->saved || x->t.used_ms != atomic_load_explicit(&x->used_ms, memory_order_relaxed);
 }
 
-static bool is_old(const struct entry *x) {
-    return x->saved && x->t.expires_ms && x->t.expires_ms < clock_wall_ms() - EXPIRED_KEPT_MS;
+static bool is_old(const struct entry *x, const struct identity *id) {
+    return x->saved && x->t.expires_ms && x->t.expires_ms < id->expired_before_ms;
 }
 
 /* Under the lock. What there is no memory for goes the next time. */
 static void forget_old(struct identity *id) {
     size_t n;
+    id->expired_before_ms = clock_age_before_ms(&id->expired, clock_wall_ms(), clock_now_ns(), EXPIRED_KEPT_NS);
     struct token *old = pick(id, is_old, &n);
     for (size_t i = 0; i < n; i++) {
         struct entry *x = NULL;

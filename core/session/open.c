@@ -29,13 +29,20 @@ static tda_status retain(void *arg, struct store *s, struct error *e) {
     return s->ops->retain(s, &r->keep, &r->removed, e);
 }
 
-tda_status sessions_retain(struct sessions *ss, const struct config *c, char *note, size_t note_size) {
-    int64_t now = clock_wall_ms();
+void retention_begin(struct retention_ages *ages) {
+    int64_t wall = clock_wall_ms(), now = clock_now_ns();
+    clock_age_begin(&ages->sessions, wall, now);
+    clock_age_begin(&ages->keys, wall, now);
+    clock_age_begin(&ages->usage, wall, now);
+}
+
+tda_status sessions_retain(struct sessions *ss, const struct config *c, struct retention_ages *ages, char *note, size_t note_size) {
+    int64_t wall = clock_wall_ms(), now = clock_now_ns();
     struct error e = {.retry_ms = -1};
-    struct retaining r = {.keep = {.sessions_before_ms = now - c->retention_max_age / NS_PER_MS,
+    struct retaining r = {.keep = {.sessions_before_ms = clock_age_before_ms(&ages->sessions, wall, now, c->retention_max_age),
                                    .keep_per_user = (uint64_t)c->retention_keep,
-                                   .keys_before_ms = now - c->retention_keys / NS_PER_MS,
-                                   .usage_before_day = (now - c->retention_usage / NS_PER_MS) / DAY_MS}};
+                                   .keys_before_ms = clock_age_before_ms(&ages->keys, wall, now, c->retention_keys),
+                                   .usage_before_day = clock_age_before_ms(&ages->usage, wall, now, c->retention_usage) / DAY_MS}};
     struct removed all = {0};
     tda_status s;
     do {

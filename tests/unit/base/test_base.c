@@ -118,6 +118,32 @@ Test(base, the_clock_can_be_faked) {
     cr_assert(clock_now_ns() > 42);
 }
 
+Test(base, nothing_is_old_before_it_is_so_by_both_clocks) {
+    const int64_t hour = 3600LL * NS_PER_S, hour_ms = 3600 * 1000, age = 10 * hour;
+    int64_t boot = 500 * hour, wall = 400000 * hour_ms, written = wall;
+    struct clock_age a;
+    clock_age_begin(&a, wall, boot);
+    cr_assert_eq(clock_age_before_ms(&a, wall, boot, age), wall - 10 * hour_ms);
+    for (int i = 0; i < 9; i++) { /* a day ahead for nine hours */
+        boot += hour;
+        wall += hour_ms;
+        cr_assert(clock_age_before_ms(&a, wall + DAY_MS, boot, age) < written, "%d hours", i + 1);
+    }
+    boot += hour; /* and back: as if nothing had been */
+    wall += hour_ms;
+    cr_assert_eq(clock_age_before_ms(&a, wall, boot, age), wall - 10 * hour_ms);
+    cr_assert_eq(clock_age_before_ms(&a, wall - DAY_MS, boot, age), wall - DAY_MS - 10 * hour_ms, "back is followed at once");
+    for (int i = 0; i < 10; i++, boot += hour, wall += hour_ms)
+        cr_assert_eq(clock_age_before_ms(&a, wall, boot, age), wall - DAY_MS - 10 * hour_ms, "right again, but not yet believed");
+    for (int i = 0; i < 11; i++, boot += hour, wall += hour_ms) clock_age_before_ms(&a, wall, boot, age);
+    cr_assert_eq(clock_age_before_ms(&a, wall, boot, age), wall - 10 * hour_ms, "after twice the age it is");
+    for (int i = 0; i < 100; i++) { /* a machine that is stopped for two minutes in each hour is not in the way for ever */
+        boot += hour;
+        wall += hour_ms + 120000;
+        cr_assert(clock_age_before_ms(&a, wall, boot, age) >= wall - 31 * hour_ms, "%d hours", i);
+    }
+}
+
 Test(base, log_lines_are_escaped_and_never_broken) {
     int fds[2];
     char text[8192];
