@@ -2,12 +2,13 @@
  * request's own mark ("MARK-0042 "), so that a mixed-up answer shows. One thread, epoll, keep-alive.
  *
  * usage: bench_sse_upstream TICK_MS [N]  prints its port; ends when stdin does
- *        with N nothing is sent before N streams are open at once
+ *        with N nothing is sent before N streams are open at once; TICK_MS 0: all at once, one chunk and what it used
  * GET /v1/most answers how many streams were open at once. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct stream {
 
 static struct stream *streams[FDS];
 static int active[FDS], n_active, most;
+static bool at_once;
 static long awaited; /* streams that must be open before anything is sent */
 
 static void say(int fd, const char *s, size_t n) {
@@ -78,6 +80,17 @@ static void answer(int fd, const char *json) {
     say(fd, out, (size_t)n);
 }
 
+static void answer_at_once(int fd, const char *mark) {
+    char data[512], out[1024];
+    int n = snprintf(data, sizeof data,
+                     "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%.*s "
+                     "\"},\"finish_reason\":\"stop\"}],"
+                     "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\ndata: [DONE]\n\n",
+                     MARK, mark);
+    n = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s", n, data);
+    say(fd, out, (size_t)n);
+}
+
 static void take(int fd, struct stream *s) {
     char most_text[64];
     char *end = strstr(s->in, "\r\n\r\n"), *length = strcasestr(s->in, "content-length:");
@@ -86,7 +99,9 @@ static void take(int fd, struct stream *s) {
     if (s->have < (size_t)(end - s->in) + 4 + body) return;
     snprintf(most_text, sizeof most_text, "{\"id\":\"m\",\"object\":\"model\",\"most\":%d}", most);
     char *mark = strstr(s->in, "MARK-");
-    if (strncmp(s->in, "POST", 4) == 0 && mark) {
+    if (strncmp(s->in, "POST", 4) == 0 && mark && at_once) {
+        answer_at_once(fd, mark);
+    } else if (strncmp(s->in, "POST", 4) == 0 && mark) {
         snprintf(s->mark, sizeof s->mark, "%.*s", MARK, mark);
         s->left = EVENTS;
         active[n_active++] = fd;
@@ -140,7 +155,8 @@ int main(int argc, char **argv) {
     awaited = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     struct rlimit files = {FDS, FDS};
     struct epoll_event events[256];
-    if (ms < 1 || ms > 10000) return 2;
+    if (argc < 2 || ms < 0 || ms > 10000) return 2;
+    at_once = ms == 0;
     setrlimit(RLIMIT_NOFILE, &files);
     int epoll = epoll_create1(EPOLL_CLOEXEC), timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), listener = listen_anywhere();
     struct timespec every = {ms / 1000, ms % 1000 * 1000000};
