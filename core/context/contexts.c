@@ -163,6 +163,7 @@ static tda_status say_why(struct contexts *cs, tda_status s, struct error *e) {
     } else if (s == TDA_E_LIMIT) {
         error_set(e, s, "too_many_users", "this host keeps %llu contexts and has no room for another user",
                   (unsigned long long)cs->o.max_users);
+        if (e) e->retry_ms = 1000;
         error_hint(e, "idle contexts go after maintenance.context_cleanup.max_age; the operator may raise contexts.max_users");
     } else if (s) {
         error_set(e, s, NULL, "the context cannot be kept: %s", status_text(s));

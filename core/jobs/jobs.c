@@ -187,6 +187,12 @@ static tda_status unknown_job(struct jobs *js, tda_str name, struct error *e) {
     return TDA_E_NOT_FOUND;
 }
 
+static tda_status busy(struct error *e) {
+    error_set(e, TDA_E_BUSY, "busy", "too many wait for this job already");
+    if (e) e->retry_ms = 1000;
+    return TDA_E_BUSY;
+}
+
 tda_status jobs_run_now(struct jobs *js, tda_str name, job_done_fn done, void *arg, struct error *e) {
     struct job *j = find(js, name);
     tda_status s = TDA_OK;
@@ -195,7 +201,7 @@ tda_status jobs_run_now(struct jobs *js, tda_str name, job_done_fn done, void *a
     if (js->stopping)
         s = error_set(e, TDA_E_CANCELLED, "shutting_down", "the daemon is shutting down");
     else if (j->n_waiters == WAITERS_MAX)
-        s = error_set(e, TDA_E_BUSY, "busy", "too many wait for this job already");
+        s = busy(e);
     else
         j->waiters[j->n_waiters++] = (struct waiter){done, arg};
     pthread_cond_signal(&js->wake);

@@ -52,23 +52,35 @@ static tda_status copy_fields(struct conn *c, const struct snapshot *s) {
     return TDA_OK;
 }
 
+enum { ROOM_RETRY_MS = 250, FULL_RETRY_MS = 1000 };
+
 /* The user's own number is what he may raise against others; the total is what the host bears. */
-static tda_status check_limits(const struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
+static tda_status check_number(struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
     const struct config *config = config_now(pl->plugins->config);
-    int64_t n = 0, open = (int64_t)atomic_load_explicit(&pl->plugins->conns_open, memory_order_relaxed);
-    const struct conn *c;
-    for (c = LIST_FIRST(&pl->conns); c && !shared; c = LIST_NEXT(c, of_loop))
-        if (!conn_is_shared(c) && strcmp(c->owner.user, user) == 0) n++;
+    int64_t n = shared ? 0 : conn_count_of(pl, user, false),
+            open = (int64_t)atomic_load_explicit(&pl->plugins->conns_open, memory_order_relaxed);
     if (open >= config->limits_connections_mcp) {
         error_set(e, TDA_E_LIMIT, "too_many_connections", "%lld connections to MCP servers are open already", (long long)open);
         error_hint(e, "try again later; the operator may raise limits.mcp_connections");
-    } else if (n >= config->limits_user_connections_mcp) {
+    } else if (!shared && n >= config->limits_user_connections_mcp && !conn_close_idle(pl, user)) {
         error_set(e, TDA_E_LIMIT, "too_many_connections", "this user has %lld connections to MCP servers already", (long long)n);
-        error_hint(e, "idle ones are closed in a while, see mcp.list; the operator may raise limits.mcp_connections_per_user");
+        error_hint(e, "all of them are in use: try again later; the operator may raise limits.mcp_connections_per_user");
     } else {
         return TDA_OK;
     }
+    if (e) e->retry_ms = FULL_RETRY_MS;
     return TDA_E_LIMIT;
+}
+
+/* A process takes its time to end, so one that makes room does so for the next attempt. */
+static tda_status check_process(struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
+    tda_status s = flow_may_open_proc(pl->loop, shared ? NULL : user, e);
+    if (s != TDA_E_LIMIT || !e) return s;
+    e->retry_ms = FULL_RETRY_MS;
+    if (shared || (!conn_count_of(pl, user, true) && !conn_close_idle(pl, user))) return s;
+    e->retry_ms = ROOM_RETRY_MS;
+    error_hint(e, "one that was idle is being ended: try again in a moment");
+    return s;
 }
 
 /* Takes `server`'s url. */
@@ -87,8 +99,8 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     c->health = health_get(&pl->health, &id);
     if (!c->health) return TDA_E_NOMEM;
     tda_status s = health_admit(c->health, e);
-    if (!s) s = check_limits(pl, user, conn_is_shared(c), e);
-    if (!s && !c->url) s = flow_may_open_proc(pl->loop, conn_is_shared(c) ? NULL : user, e);
+    if (!s) s = check_number(pl, user, conn_is_shared(c), e);
+    if (!s && !c->url) s = check_process(pl, user, conn_is_shared(c), e);
     if (s) return s;
     struct plugin *p = find_adapter(pl->plugins, c->server ? c->server->adapter : "mcp", e);
     if (!p) return TDA_E_UNSUPPORTED;

@@ -99,6 +99,25 @@ void conn_idle_clock(struct conn *c) {
         log_warn("out of memory: a connection is not closed when it is idle", LOG_Z("server", conn_server_name(c)));
 }
 
+static bool is_of(const struct conn *c, const char *user) {
+    return !conn_is_shared(c) && strcmp(c->owner.user, user) == 0;
+}
+
+bool conn_close_idle(struct plugin_loop *pl, const char *user) {
+    struct conn *c, *idle = NULL;
+    for (c = LIST_FIRST(&pl->conns); c; c = LIST_NEXT(c, of_loop))
+        if (is_of(c, user) && c->state == CONN_READY && !in_use(c) && (!idle || c->used_ns < idle->used_ns)) idle = c;
+    if (idle) conn_close(idle, "it was idle, and its user needs another");
+    return idle != NULL;
+}
+
+int64_t conn_count_of(const struct plugin_loop *pl, const char *user, bool ending) {
+    int64_t n = 0;
+    for (const struct conn *c = LIST_FIRST(&pl->conns); c; c = LIST_NEXT(c, of_loop))
+        n += is_of(c, user) && (c->state >= CONN_CLOSING) == ending;
+    return n;
+}
+
 /* ---- acquiring ---- */
 
 static tda_status get(const struct call_spec *spec, tda_str session, struct server_ref *server, struct conn **ret, bool *ret_new,

@@ -359,7 +359,10 @@ void conn_tell_update(struct conn *c, tda_str uri); /* watch.c */
 void conn_tell_end(struct conn *c, const struct tda_result *why);
 void conn_connect(struct conn *c); /* its first step; may end it at once */
 void conn_close(struct conn *c, const char *why);
-void conn_set_end(struct conn *c, uint32_t cls, tda_str text); /* the first reason is the reason */
+/* Makes room: ends the connection that this user has left idle the longest. False: he has none. */
+bool conn_close_idle(struct plugin_loop *pl, const char *user);
+int64_t conn_count_of(const struct plugin_loop *pl, const char *user, bool ending); /* those that end, or all others */
+void conn_set_end(struct conn *c, uint32_t cls, tda_str text);                      /* the first reason is the reason */
 void conn_fini(struct conn *c);
 /* A line for the connection's log, made clean. Nothing of what a process shared by all says is kept. */
 void conn_say(struct conn *c, enum conn_log_from from, tda_str text);

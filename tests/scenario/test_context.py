@@ -109,7 +109,8 @@ class Limits(unittest.TestCase):
         with Daemon("contexts: {persistence: false, max_users: 3}\n") as d:
             for user in "abc":
                 d.client.call("context.set", user=user, fields={"model": user})
-            self.assertEqual(d.client.error("context.set", user="d", fields={}).kind, "too_many_users")
+            e = d.client.error("context.set", user="d", fields={})
+            self.assertEqual((e.kind, e.data["retry_ms"]), ("too_many_users", 1000))
             for user in "abc":
                 self.assertEqual(d.client.call("context.get", user=user, field="model")["value"], user)
                 d.client.call("context.set", user=user, fields={"model": user * 2})

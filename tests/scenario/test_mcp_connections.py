@@ -5,7 +5,8 @@ import sys
 import tempfile
 import unittest
 
-from harness.daemon import Daemon, alive, until
+from harness.client import RpcError
+from harness.daemon import SLOW, Daemon, alive, until
 
 SERVER = pathlib.Path(__file__).parent / "harness" / "mcp_server.py"
 
@@ -34,6 +35,11 @@ def whoami(d, user, **more):
 
 def children(d):
     return d.client.call("host.stats")["children"]
+
+
+def running(d):
+    calls = d.client.call("host.stats")["calls"]
+    return calls["started"] - calls["finished"]
 
 
 class Whose(unittest.TestCase):
@@ -108,14 +114,24 @@ class HowMany(unittest.TestCase):
     def test_connections_of_a_user(self):
         with daemon({"s": command() + ", stateful: true"}, "limits: {mcp_connections_per_user: 2}\n") as d:
             configure(d, "a", "s")
-            whoami(d, "a", session="one")
-            e = d.client.error("tools.call", user="a", name="whoami", session="two")
+            busy = [d.client.begin("tools.call", user="a", name="slow", arguments={"seconds": 3 * SLOW}, session=s) for s in ("one", "two")]
+            until(lambda: running(d) == 2, what="both calls")
+            e = d.client.error("tools.call", user="a", name="whoami", session="three")
             self.assertEqual(e.kind, "too_many_connections", e.message)
             self.assertIn("this user has 2", e.message)
             self.assertIn("mcp_connections_per_user", e.data["hint"])
+            self.assertGreater(e.data["retry_ms"], 0)
             configure(d, "b", "s")
             whoami(d, "b")
-            self.assertEqual(children(d), 3)
+            for slot in busy:
+                d.client.end(slot)
+
+    def test_an_idle_connection_makes_room(self):
+        with daemon({"s": command() + ", stateful: true"}, "limits: {mcp_connections_per_user: 2}\n") as d:
+            configure(d, "a", "s")
+            one, two, three = (whoami(d, "a", session=s)["pid"] for s in ("one", "two", "three"))
+            until(lambda: not alive(one), what="the end of the process that was idle the longest")
+            self.assertTrue(alive(two) and alive(three))
 
     def test_connections_in_all(self):
         with daemon({"s": command()}, "limits: {mcp_connections: 2}\n") as d:
@@ -123,6 +139,7 @@ class HowMany(unittest.TestCase):
                 configure(d, user, "s")
             e = d.client.error("configure", user="c", provider="offline", model="offline-1", mcp_server={"name": "s"})
             self.assertEqual(e.kind, "too_many_connections", e.message)
+            self.assertGreater(e.data["retry_ms"], 0)
             whoami(d, "a")
             self.assertEqual(children(d), 2)
 
@@ -130,10 +147,28 @@ class HowMany(unittest.TestCase):
     def test_children_of_a_user(self):
         with daemon({"s": command() + ", stateful: true"}, "limits: {children_per_user: 1}\n") as d:
             configure(d, "a", "s")
+            busy = d.client.begin("tools.call", user="a", name="slow", arguments={"seconds": 2 * SLOW})
+            until(lambda: running(d) == 1, what="the call")
             e = d.client.error("tools.call", user="a", name="whoami", session="two")
-            self.assertEqual(e.kind, "too_many_children", e.message)
+            self.assertEqual((e.kind, e.data["retry_ms"]), ("too_many_children", 1000), e.message)
             configure(d, "b", "s")
             self.assertEqual(children(d), 2)
+            d.client.end(busy)
+
+    def test_an_idle_process_makes_room(self):
+        with daemon({"s": command() + ", stateful: true"}, "limits: {children_per_user: 1}\n") as d:
+            configure(d, "a", "s")
+            e = d.client.error("tools.call", user="a", name="whoami", session="two")
+            self.assertEqual((e.kind, e.data["retry_ms"]), ("too_many_children", 250), e.message)
+            self.assertIn("try again", e.data["hint"])
+
+            def answered():
+                try:
+                    return whoami(d, "a", session="two")
+                except RpcError:
+                    return None
+            until(answered, what="room")
+            self.assertEqual(children(d), 1)
 
 
 class HowLong(unittest.TestCase):
