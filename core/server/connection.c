@@ -511,6 +511,10 @@ void connection_check(struct connection *c) {
     if (c->is_tls && nng_stream_get_addr(c->stream, NNG_OPT_REMADDR, &peer)) connection_stop(c, true);
 }
 
+bool connection_ws_peer(const struct connection *c, nng_sockaddr *ret) {
+    return c->is_ws && nng_stream_get_addr(c->stream, NNG_OPT_REMADDR, ret) == 0;
+}
+
 struct connection *connection_next(struct connection *c) {
     return LIST_NEXT(c, entry);
 }

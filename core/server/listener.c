@@ -101,7 +101,9 @@ static tda_status name_port(struct listener *l) {
     char url[300];
     char *host = strstr(l->url, "://") + 3, *path = l->is_ws ? host + strcspn(host, "/") : l->url + strlen(l->url);
     bool chosen = path - host > 2 && strncmp(path - 2, ":0", 2) == 0;
-    if (!chosen || nng_stream_listener_get_int(l->nng, NNG_OPT_TCP_BOUND_PORT, &port)) return TDA_OK;
+    if (nng_stream_listener_get_int(l->nng, NNG_OPT_TCP_BOUND_PORT, &port)) return TDA_OK;
+    l->port = (uint16_t)port;
+    if (!chosen) return TDA_OK;
     snprintf(url, sizeof url, "%.*s%d%s", (int)(path - 1 - l->url), l->url, port, path);
     free(l->url);
     return (l->url = str_dup(tda_str_of(url))) ? TDA_OK : TDA_E_NOMEM;

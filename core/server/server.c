@@ -13,12 +13,13 @@ static void on_check(void *arg) {
     pthread_mutex_lock(&s->lock);
     for (struct connection *c = LIST_FIRST(&s->connections); c; c = connection_next(c)) connection_check(c);
     pthread_mutex_unlock(&s->lock);
+    upgrades_check(s);
     nng_sleep_aio(CHECK_MS, s->check);
 }
 
 static tda_status start_checks(struct server *s) {
     bool needed = false;
-    for (size_t i = 0; i < s->n_listeners; i++) needed |= s->listeners[i].is_tls;
+    for (size_t i = 0; i < s->n_listeners; i++) needed |= s->listeners[i].is_tls || s->listeners[i].is_ws;
     if (!needed) return TDA_OK;
     if (nng_aio_alloc(&s->check, on_check, s)) return TDA_E_NOMEM;
     nng_sleep_aio(CHECK_MS, s->check);
@@ -97,6 +98,7 @@ void server_stop(struct server *s, int64_t grace_ns) {
         free(l->url);
     }
     if (s->check) nng_aio_free(s->check);
+    upgrades_fini(&s->upgrades);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s);

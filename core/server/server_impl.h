@@ -19,10 +19,16 @@ struct listener {
     char *url;
     char *path; /* of an ipc socket, removed at the end */
     bool is_ipc, is_ws, is_tls;
+    uint16_t port; /* but ipc */
     atomic_bool closing;
 };
 
 enum { LISTENERS_MAX = 16 };
+
+/* Of the thread that checks. */
+struct upgrades {
+    struct early *table;
+};
 
 struct server {
     const struct config *config;
@@ -32,7 +38,8 @@ struct server {
     size_t n_listeners;
     const char *urls[LISTENERS_MAX + 1];
     atomic_bool stopping;
-    nng_aio *check; /* looks after connections, where there is TLS; NULL: nowhere */
+    nng_aio *check; /* looks after connections, where there is TLS or a websocket; NULL: nowhere */
+    struct upgrades upgrades;
 
     pthread_mutex_t lock; /* of the list and the number of connections that are not freed yet */
     pthread_cond_t changed;
@@ -53,5 +60,10 @@ void connection_accept(struct server *s, struct listener *l, nng_stream *stream)
 void connection_stop(struct connection *c, bool at_once);                         /* closes when its replies are written */
 void connection_check(struct connection *c);                                      /* ends it if its peer is gone */
 struct connection *connection_next(struct connection *c);
+bool connection_ws_peer(const struct connection *c, nng_sockaddr *ret); /* false: no websocket, or none any more */
+
+/* upgrade.c */
+void upgrades_check(struct server *s); /* ends what came to a websocket's port and has not become one in time */
+void upgrades_fini(struct upgrades *u);
 
 #endif

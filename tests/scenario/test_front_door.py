@@ -13,7 +13,7 @@ import time
 import unittest
 
 from harness.attack import EVERYWHERE, Attackers, attacks, stop_amid
-from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, connect, frame, hello, is_ws
+from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, connect, frame, hello, host_port, is_ws
 from harness.daemon import SLOW, Daemon, until
 from harness.upstream import Upstream
 
@@ -111,6 +111,46 @@ class Sockets(unittest.TestCase):
             connected = set(re.findall(r"connect\((\d+), \{sa_family=AF_INET,", text))
             self.assertTrue(accepted and connected)
             self.assertEqual(accepted | connected, set(re.findall(r"setsockopt\((\d+), SOL_TCP, TCP_NODELAY, \[1\], 4\) = 0", text)))
+
+
+class Upgrade(unittest.TestCase):
+    """Connections to a websocket's port that never become one."""
+    def lurk(self, d, n):
+        (url,) = (u for u in d.listeners() if is_ws(u))
+        ours, lurkers = d.connect(url), []
+        for i in range(n):
+            s = socket.create_connection(host_port(url))
+            self.addCleanup(s.close)
+            if i % 2:
+                s.sendall(b"GET /tda HTTP/1.1\r\nHost: ")
+            lurkers.append(s)
+        return ours, lurkers
+
+    @staticmethod
+    def is_ended(s):
+        s.setblocking(False)
+        try:
+            return s.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
+    def test_they_have_the_time_of_a_handshake(self):
+        with Daemon("limits: {handshake_timeout: 500ms}\n", listen=["ws://127.0.0.1:0/tda"]) as d:
+            fds = d.fds()
+            ours, lurkers = self.lurk(d, 40)
+            until(lambda: all(self.is_ended(s) for s in lurkers), 20, "the end of each of them")
+            until(lambda: d.fds() <= fds + 1, what="their descriptors")
+            self.assertEqual(ours.call("host.ping"), {"pong": True}, "one that is a websocket is left alone")
+            self.assertGreaterEqual(d.stats()["front_door"]["connections_refused"], 40)
+
+    def test_they_count_as_connections(self):
+        with Daemon("limits: {handshake_timeout: 10m, connections: 12}\n", listen=["ws://127.0.0.1:0/tda"]) as d:
+            ours, lurkers = self.lurk(d, 40)
+            until(lambda: sum(self.is_ended(s) for s in lurkers) >= 30, 20, "the end of those that are too many")
+            self.assertEqual(ours.call("host.ping"), {"pong": True})
+            self.assertGreater(sum(not self.is_ended(s) for s in lurkers), 5, "those for which there is room may still say what they want")
 
 
 class Attack(unittest.TestCase):
