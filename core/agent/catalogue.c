@@ -135,7 +135,7 @@ static void compact(struct catalogue *c) {
 
 static void drop(struct catalogue *c, const struct tool *t, const char *why) {
     struct tool *mine = &c->tools[t - c->tools];
-    log_warn(why, LOG_Z("server", c->server), LOG_Z("tool", t->name));
+    LOG_SOME(LOG_LEVEL_WARN, why, LOG_Z("server", c->server), LOG_Z("tool", t->name));
     free(mine->alias);
     mine->alias = NULL;
 }

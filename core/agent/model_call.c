@@ -50,8 +50,8 @@ static bool retry_later(struct model_call *m, const struct tda_result *r) {
         m->cancelled || m->heard ? -1 : retry_wait_ns(m->work->agent->config, m->attempt, r->cls, r->retry_ms, random_unit());
     int64_t at = clock_now_ns() + wait;
     if (wait < 0 || at >= m->work->deadline_ns) return false;
-    log_info("model call failed, trying again", LOG_Z("request", m->work->request_id), LOG_INT("attempt", m->attempt),
-             LOG_INT("class", r->cls), LOG_INT("wait_ms", wait / NS_PER_MS));
+    LOG_SOME(LOG_LEVEL_INFO, "model call failed, trying again", LOG_Z("request", m->work->request_id),
+             LOG_INT("attempt", m->attempt), LOG_INT("class", r->cls), LOG_INT("wait_ms", wait / NS_PER_MS));
     event_retry(m->work, m->attempt, wait / NS_PER_MS, r->cls);
     m->wait.fire = on_due;
     return timer_set(m->work->loop, &m->wait, at) == TDA_OK;

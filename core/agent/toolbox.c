@@ -45,7 +45,7 @@ static void report_drift(const struct toolbox *t) {
     if (!n) return;
     event_tools_changed(t->work, t);
     if (t->fresh)
-        log_warn("tools are not as they were approved, and refused", LOG_Z("server", t->catalogue->server),
+        LOG_SOME(LOG_LEVEL_WARN, "tools are not as they were approved, and refused", LOG_Z("server", t->catalogue->server),
                  LOG_INT("tools", (int64_t)n), LOG_Z("request", t->work->request_id));
 }
 
@@ -100,7 +100,7 @@ static void on_listed(void *arg, const struct tda_result *r) {
         fail(t, TDA_E_NOMEM, "out_of_memory", "out of memory");
     } else {
         if (t->overflow)
-            log_warn("more tools than mcp.max_tools, the rest is left out", LOG_Z("server", c->server),
+            LOG_SOME(LOG_LEVEL_WARN, "more tools than mcp.max_tools, the rest is left out", LOG_Z("server", c->server),
                      LOG_INT("kept", (int64_t)c->n));
         catalogue_ref(c);
         conn_keep(t->conn, c, drop_catalogue);

@@ -101,6 +101,18 @@ static void put_field(struct line *l, const struct log_field *f, bool json) {
     }
 }
 
+bool log_allows(struct log_bound *b, enum log_level level, const char *message) {
+    int64_t now = clock_now_ns() / NS_PER_S, second = atomic_load_explicit(&b->second, memory_order_relaxed);
+    if (second != now && atomic_compare_exchange_strong(&b->second, &second, now)) atomic_store(&b->lines, 0);
+    if (atomic_fetch_add_explicit(&b->lines, 1, memory_order_relaxed) >= LOG_SOME_PER_S) {
+        atomic_fetch_add_explicit(&b->left_out, 1, memory_order_relaxed);
+        return false;
+    }
+    uint64_t left_out = atomic_exchange_explicit(&b->left_out, 0, memory_order_relaxed);
+    if (left_out) LOG_AT(level, "lines were left out", LOG_Z("of", message), LOG_INT("count", (int64_t)left_out));
+    return true;
+}
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields) {
     struct line l = {.n = 0};
     bool json = atomic_load_explicit(&as_json, memory_order_relaxed);

@@ -31,6 +31,22 @@ void log_write(enum log_level level, const char *message, const struct log_field
 #define LOG_AT_(level, message, ...)                                                                                               \
     (log_enabled(level) ? log_write(level, message, (const struct log_field[]){__VA_ARGS__}) : (void)0)
 #define LOG_END ((struct log_field){.key = NULL})
+/* For what somebody outside can cause as often as he likes: LOG_SOME_PER_S lines a second, and then one that says how many were
+ * left out. */
+#define LOG_SOME(level, message, ...)                                                                                              \
+    do {                                                                                                                           \
+        static struct log_bound bound;                                                                                             \
+        if (log_enabled(level) && log_allows(&bound, level, message))                                                              \
+            log_write(level, message, (const struct log_field[]){__VA_ARGS__, LOG_END});                                           \
+    } while (0)
+enum { LOG_SOME_PER_S = 50 };
+struct log_bound {
+    _Atomic int64_t second;
+    _Atomic uint32_t lines;
+    _Atomic uint64_t left_out;
+};
+bool log_allows(struct log_bound *b, enum log_level level, const char *message);
+
 #define log_error(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)

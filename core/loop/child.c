@@ -76,7 +76,7 @@ static void step_down(struct timer *t) {
     if (first)
         timer_set(c->loop, t, clock_now_ns() + loop_config(c->loop)->mcp_stop_grace);
     else
-        log_info("a child had to be killed", LOG_Z("child", c->label));
+        LOG_SOME(LOG_LEVEL_INFO, "a child had to be killed", LOG_Z("child", c->label));
 }
 
 void child_stop(struct child *c) {

@@ -216,7 +216,8 @@ static void never_finished(struct call *c) {
     struct owner *o = &c->owner;
     atomic_fetch_add_explicit(&o->plugin->bugs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&o->pl->plugins->bugs, 1, memory_order_relaxed);
-    log_error("a plugin forgot to finish a call", LOG_Z("plugin", o->plugin->loaded.note.id), LOG_Z("request", o->request_id));
+    LOG_SOME(LOG_LEVEL_ERROR, "a plugin forgot to finish a call", LOG_Z("plugin", o->plugin->loaded.note.id),
+             LOG_Z("request", o->request_id));
     call_fail(c, TDA_C_PROTOCOL, "the provider's plugin ended without a result");
 }
 

@@ -193,7 +193,7 @@ static void log_end(const struct request *q, const struct error *e) {
     char user[9];
     hash_log_user(q->user, user);
     if (e)
-        log_info("request failed", LOG_Z("request", q->label), LOG_Z("method", q->method ? q->method->name : "?"),
+        LOG_SOME(LOG_LEVEL_INFO, "request failed", LOG_Z("request", q->label), LOG_Z("method", q->method ? q->method->name : "?"),
                  LOG_Z("user", user), LOG_Z("profile", profile_of(q)), LOG_Z("kind", e->kind), LOG_Z("error", e->text),
                  LOG_INT("us", (clock_now_ns() - q->began_ns) / 1000));
     else

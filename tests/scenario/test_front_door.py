@@ -13,7 +13,7 @@ import time
 import unittest
 
 from harness.attack import EVERYWHERE, Attackers, attacks, stop_amid
-from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, connect, frame, hello, host_port, is_ws
+from harness.client import HANDSHAKE_REP, HANDSHAKE_REQ, RpcError, connect, frame, hello, host_port, is_ws
 from harness.daemon import SLOW, Daemon, until
 from harness.upstream import Upstream
 
@@ -93,6 +93,23 @@ class Messages(unittest.TestCase):
         self.assertEqual(first, again)
         self.assertEqual(c.call("context.get", user="i")["context"]["epoch"], 2)
         self.assertEqual(c.error("context.set", user="i", fields={"model": "c"}, idempotency_key="k1").kind, "idempotency_conflict")
+
+
+class Log(unittest.TestCase):
+    def test_who_fails_all_the_time_does_not_fill_it(self):
+        with Daemon("contexts: {persistence: false}\n") as d:
+            begin, n = time.monotonic(), 3000
+            for _ in range(n // 100):
+                for slot in [d.client.begin("context.get", user="nobody") for _ in range(100)]:
+                    with self.assertRaises(RpcError):
+                        d.client.end(slot)
+            seconds = time.monotonic() - begin
+            time.sleep(1.1)  # the next second's first line says what was left out
+            d.client.error("context.get", user="nobody")
+            shown = d.text().count(" request failed ")
+            left_out = sum(map(int, re.findall(r"lines were left out of=\"request failed\" count=(\d+)", d.text())))
+            self.assertEqual(shown + left_out, n + 1)
+            self.assertLess(shown, 50 * (seconds + 3))
 
 
 class Sockets(unittest.TestCase):
