@@ -31,7 +31,7 @@ def settings(port, speed, planted):
     def span(seconds):
         return f"{max(1, int(seconds * speed))}s"
 
-    return ("contexts: {persistence: false}\nlog: {level: error}\n"
+    return (f"contexts: {{persistence: false}}\nlog: {{level: error}}\nwatchdog: {{timeout: {span(6)}}}\n"
             f"calls: {{attempt_timeout: {span(6)}, turn_timeout: {span(30)}, tool_timeout: {span(30)}, connect_timeout: {span(1)}}}\n"
             f"mcp: {{ready_timeout: {span(1)}, idle_close: {span(1)}}}\nlimits: {{handshake_timeout: {span(1)}, per_user: {{requests_per_minute: 100k}}}}\n"
             f"sessions: {{title: question}}\nmaintenance: {{context_cleanup: {{interval: {span(0.1)}, max_age: {'365d' if planted else span(5)}}}, "
@@ -169,6 +169,8 @@ if __name__ == "__main__":
     parser.add_argument("--keep", type=pathlib.Path, help="folder for soak.csv and soak.svg")
     parser.add_argument("--planted", action="store_true", help="with a sweep that takes nobody, which must be found")
     o = parser.parse_args()
+    if o.speed > 600:
+        parser.error("--speed: at most 600, or an hour, the longest timeout there is, is too short for a busy machine")
     line, found = run(o.users // SLOW, o.speed, o.keep, o.planted)
     print("\n".join(found[:10]))
     print(line)
