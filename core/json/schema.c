@@ -64,14 +64,13 @@ static enum schema_verdict quietly(struct check *c, struct json schema, struct j
     return v;
 }
 
-static struct json member(struct check *c, struct json object, const char *key) {
-    step(c, 1);
-    return json_key(object, tda_str_of(key));
+/* Members are looked through one by one, keys compared in full where they are equally long: steps by what that may take. */
+static struct json look_up(struct check *c, struct json object, tda_str key) {
+    return step(c, 1 + json_count(object) * (128 + key.n) / 1024) ? json_key(object, key) : JSON_ABSENT;
 }
 
-/* A member of the instance or of `properties`: there may be many. */
-static struct json look_up(struct check *c, struct json object, tda_str key) {
-    return step(c, 1 + json_count(object) / 8) ? json_key(object, key) : JSON_ABSENT;
+static struct json member(struct check *c, struct json object, const char *key) {
+    return look_up(c, object, tda_str_of(key));
 }
 
 /* ---- values ---- */
@@ -385,7 +384,7 @@ static struct json resolve(struct check *c, tda_str ref) {
             size_t index = 0;
             for (size_t k = 0; k < n; k++)
                 index = name[k] >= '0' && name[k] <= '9' && index < 10000 ? index * 10 + (size_t)(name[k] - '0') : 10000;
-            next = json_first(at);
+            next = step(c, index / 8) ? json_first(at) : JSON_ABSENT;
             for (size_t k = 0; k < index && json_type(next); k++) next = json_next(next);
         }
         at = next;

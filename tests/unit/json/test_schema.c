@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "json/schema.h"
 
@@ -97,6 +98,50 @@ Test(schema, a_hostile_schema_costs_little) {
     buf_add_char(&doubling, 0);
     cr_expect(verdict("{\"uniqueItems\":true}", doubling.p) == SCHEMA_UNKNOWN);
     buf_fini(&doubling);
+}
+
+static void add_many(struct buf *b, int n, const char *each) {
+    for (int i = 0; i < n; i++) buf_addf(b, each, i);
+}
+
+/* A step is worth what it costs: a look at a member of many, at an item far behind, at keys that differ in their last byte. */
+Test(schema, looking_for_a_member_or_an_item_counts_by_its_cost) {
+    static const char forms[] = "\"anyOf\":[{\"$ref\":\"#\"},{\"$ref\":\"#\"}]}";
+    static const char far_ref[] = "{\"$ref\":\"#/a/9999/9999/9999/9999\"}";
+    struct buf schema, value, key;
+    clock_t begin = clock();
+    buf_init(&schema, 1 << 20);
+    buf_init(&value, 1 << 20);
+    buf_init(&key, 1 << 20);
+    buf_add_char(&schema, '{');
+    add_many(&schema, 50000, "\"x%d\":0,");
+    buf_add(&schema, forms, sizeof forms);
+    cr_expect(verdict(schema.p, "{}") == SCHEMA_UNKNOWN);
+    buf_clear(&schema);
+    buf_addf(&schema, "{\"anyOf\":[%s,%s],\"a\":", far_ref, far_ref);
+    for (int level = 0; level < 4; level++) {
+        buf_add_char(&schema, '[');
+        add_many(&schema, 9999, "0,");
+    }
+    buf_addf(&schema, "{\"anyOf\":[%s,%s]}]]]]}", far_ref, far_ref);
+    buf_add_char(&schema, 0);
+    cr_expect(verdict(schema.p, "{}") == SCHEMA_UNKNOWN);
+    buf_clear(&schema);
+    for (int i = 0; i < 60000; i++) buf_add_char(&key, 'k');
+    buf_add_z(&schema, "{\"properties\":{");
+    buf_add_z(&value, "{");
+    for (int i = 0; i < 8; i++) {
+        buf_addf(&schema, "\"%.*s%d\":{},", (int)key.n, key.p, i);
+        buf_addf(&value, "\"%.*s%c\":0,", (int)key.n, key.p, 'a' + i);
+    }
+    buf_addf(&schema, "\"z\":{}},%s", forms);
+    buf_add_char(&schema, 0);
+    buf_add(&value, "\"z\":0}", sizeof "\"z\":0}");
+    cr_expect(verdict(schema.p, value.p) == SCHEMA_UNKNOWN);
+    cr_expect((double)(clock() - begin) / CLOCKS_PER_SEC < 3);
+    buf_fini(&schema);
+    buf_fini(&value);
+    buf_fini(&key);
 }
 
 /* ---- the suite that others are held to, as Debian has it ---- */
