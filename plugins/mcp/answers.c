@@ -55,8 +55,9 @@ static void relist(struct call *call) {
 }
 
 static int wants_headers(const struct call *call, tda_json error) {
+    const struct conn *c = call->x.conn;
     int64_t code = 0;
-    return call->op == TDA_AOP_CALL_TOOL && !call->has_relisted && !call->is_relisting &&
+    return c->era->is_modern && c->url && call->op == TDA_AOP_CALL_TOOL && !call->has_relisted && !call->is_relisting &&
            mcp_json->i64(mcp_json->get(error, "code"), &code) && code == -32020;
 }
 
@@ -106,10 +107,11 @@ void call_answered(struct exchange *x, const struct outcome *o) {
     struct call *call = (struct call *)x;
     tda_str type = mcp_json->str(mcp_json->get(o->result, "resultType"));
     int is_modern = x->conn->era->is_modern;
-    input_clear(call);
+    int asks_headers = !o->cls && wants_headers(call, o->error);
+    if (!asks_headers && !call->is_relisting) input_clear(call); /* else the same request goes out again, answers and all */
     if (o->cls)
         call_refused(call, o);
-    else if (mcp_json->type(o->error) == TDA_JSON_OBJECT && wants_headers(call, o->error) && is_modern && x->conn->url)
+    else if (asks_headers)
         relist(call);
     else if (mcp_json->type(o->error) == TDA_JSON_OBJECT && !input_needs_visit(call, o->error))
         call_refused(call, o);

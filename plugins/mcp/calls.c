@@ -102,21 +102,23 @@ static int is_list(uint32_t op) {
 }
 
 /* args are the params, but for what the host's caller has no say in. */
-static void put_members(tda_json_writer *w, tda_conn conn, tda_str args) {
+static tda_status put_members(tda_json_writer *w, tda_conn conn, tda_str args) {
     tda_json root;
-    if (!args.n || mcp_json->parse(conn, args, &root)) return;
+    tda_status status = args.n ? mcp_json->parse(conn, args, &root) : TDA_E_INVALID;
+    if (status) return status == TDA_E_NOMEM ? status : TDA_E_INVALID;
     for (tda_json m = mcp_json->first(root); mcp_json->type(m); m = mcp_json->next(m)) {
         if (text_is(mcp_json->name(m), "_meta")) continue;
         mcp_json->put_key(w, mcp_json->name(m));
         mcp_json->put_raw(w, mcp_json->raw(m));
     }
+    return TDA_OK;
 }
 
-static void put_params(struct exchange *x, tda_json_writer *w) {
+static tda_status put_params(struct exchange *x, tda_json_writer *w) {
     struct call *call = (struct call *)x;
     tda_str args = tda_str_of(call->args);
     if (call->cursor) put_text(w, "cursor", tda_str_of(call->cursor));
-    if (call->is_relisting) return;
+    if (call->is_relisting) return TDA_OK;
     switch (call->op) {
     case TDA_AOP_CALL_TOOL:
     case TDA_AOP_GET_PROMPT:
@@ -127,10 +129,11 @@ static void put_params(struct exchange *x, tda_json_writer *w) {
     case TDA_AOP_SUBSCRIBE:
     case TDA_AOP_UNSUBSCRIBE: put_text(w, "uri", tda_str_of(call->name)); break;
     case TDA_AOP_LOG_LEVEL: put_text(w, "level", tda_str_of(call->name)); break;
-    case TDA_AOP_COMPLETE: put_members(w, x->conn->handle, args); break;
+    case TDA_AOP_COMPLETE: return put_members(w, x->conn->handle, args);
     default: break;
     }
     if (call->has_input) input_put(call, w);
+    return TDA_OK;
 }
 
 void call_send(struct call *call) {
@@ -149,6 +152,10 @@ void call_send(struct call *call) {
         call_fail(call, TDA_C_TOO_LARGE, "the request is too large for the server, or too much waits for it already");
     else if (status == TDA_E_DENIED)
         call_fail(call, TDA_C_PERMISSION, "the host's rules do not allow this address");
+    else if (status == TDA_E_INVALID)
+        call_fail(call, TDA_C_REQUEST, "the params of %s cannot be read", x->method);
+    else if (status == TDA_E_NOMEM)
+        call_fail(call, TDA_C_INTERNAL, "out of memory: %s was not sent", x->method);
     else
         call_fail(call, TDA_C_NETWORK, "the request could not be written to the server");
 }

@@ -65,7 +65,8 @@ static tda_status write_text(struct exchange *x, tda_str *ret_text) {
     put_text(w, "method", tda_str_of(x->method));
     mcp_json->put_key(w, TDA_STR("params"));
     mcp_json->begin_object(w);
-    if (x->put_params) x->put_params(x, w);
+    tda_status status = x->put_params ? x->put_params(x, w) : TDA_OK;
+    if (status) return status;
     put_meta(x, w);
     mcp_json->end_object(w);
     mcp_json->end_object(w);

@@ -44,7 +44,7 @@ struct exchange {
     const char *method;
     tda_str arguments; /* of a tool's call; absent: none. The owner's memory */
     tda_str name;      /* the tool, prompt or uri that it is about; absent: none. The owner's memory */
-    void (*put_params)(struct exchange *x, tda_json_writer *w);
+    tda_status (*put_params)(struct exchange *x, tda_json_writer *w); /* on failure nothing is sent */
     /* The end. It may be sent again from here, under a new id. */
     void (*done)(struct exchange *x, const struct outcome *o);
     uint8_t is_notification; /* without an id on the wire: done when it is delivered */

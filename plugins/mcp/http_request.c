@@ -10,11 +10,17 @@ static const struct tda_auth server_auth = {.size = sizeof server_auth, .kind = 
 
 /* ---- headers ---- */
 
+/* A server refuses a call that lacks them, or takes it for another: without them it is not sent. */
 static void add_params(struct header_list *h, struct conn *c, const struct exchange *x) {
     tda_json schema, args;
     tda_str text = schemas_find(&c->schemas, x->name);
-    if (!text.p || !x->arguments.n || mcp_json->parse(c->handle, text, &schema)) return;
-    if (!mcp_json->parse(c->handle, x->arguments, &args)) params_headers(h, schema, args);
+    if (!text.p || !x->arguments.n) return;
+    tda_status status = mcp_json->parse(c->handle, text, &schema);
+    if (!status) status = mcp_json->parse(c->handle, x->arguments, &args);
+    if (status)
+        h->status = status;
+    else
+        params_headers(h, schema, args);
 }
 
 static void add_modern(struct header_list *h, struct conn *c, const struct exchange *x) {

@@ -63,7 +63,10 @@ static void take_bytes(struct exchange *x, tda_str bytes) {
         return;
     }
     char *body = (char *)realloc(s->body, s->body_n + bytes.n + 1);
-    if (!body) return;
+    if (!body) {
+        exchange_fail(x, TDA_C_INTERNAL, s->status, "out of memory: the answer to %s could not be kept", x->method);
+        return;
+    }
     memcpy(body + s->body_n, bytes.p, bytes.n);
     s->body = body;
     s->body_n += bytes.n;
@@ -80,7 +83,9 @@ static void take_body(struct exchange *x) {
     s->body_n = 0;
     tda_status status = receive(c, body, x);
     if (c->state != CONN_OVER && x->is_listed && x->id == id) {
-        if (status)
+        if (status == TDA_E_NOMEM)
+            exchange_fail(x, TDA_C_INTERNAL, http_status, "out of memory: the answer to %s could not be read", x->method);
+        else if (status)
             exchange_fail(x, TDA_C_PROTOCOL, http_status,
                           "the answer to %s over %s is no JSON-RPC (content-type %s); it begins: %.*s", x->method,
                           c->transport->name, s->content_type[0] ? s->content_type : "missing", CUT(body, 80));

@@ -16,12 +16,13 @@ const char *legacy_choose(tda_json list) {
     return NULL;
 }
 
-static void put_initialize(struct exchange *x, tda_json_writer *w) {
+static tda_status put_initialize(struct exchange *x, tda_json_writer *w) {
     put_text(w, "protocolVersion", TDA_STR(LEGACY_VERSION));
     mcp_json->put_key(w, TDA_STR("capabilities"));
     conn_put_capabilities(x->conn, w);
     mcp_json->put_key(w, TDA_STR("clientInfo"));
     conn_put_client(w);
+    return TDA_OK;
 }
 
 /* A new session in the place of a lost one: its lists may be others, and it knows of no subscription. */
@@ -83,12 +84,14 @@ static tda_status greet(struct conn *c) {
 
 /* ---- afterwards ---- */
 
-static void put_uri(struct exchange *x, tda_json_writer *w) {
+static tda_status put_uri(struct exchange *x, tda_json_writer *w) {
     put_text(w, "uri", x->name);
+    return TDA_OK;
 }
 
-static void put_level(struct exchange *x, tda_json_writer *w) {
+static tda_status put_level(struct exchange *x, tda_json_writer *w) {
     put_text(w, "level", x->name);
+    return TDA_OK;
 }
 
 static void asked_again(struct exchange *x, const struct outcome *o);

@@ -14,7 +14,7 @@ static void put_true(tda_json_writer *w, const char *key) {
     mcp_json->put_bool(w, 1);
 }
 
-static void put_filter(struct exchange *x, tda_json_writer *w) {
+static tda_status put_filter(struct exchange *x, tda_json_writer *w) {
     const struct conn *c = x->conn;
     mcp_json->put_key(w, TDA_STR("notifications"));
     mcp_json->begin_object(w);
@@ -28,6 +28,7 @@ static void put_filter(struct exchange *x, tda_json_writer *w) {
         mcp_json->end_array(w);
     }
     mcp_json->end_object(w);
+    return TDA_OK;
 }
 
 static void refuse_listeners(struct conn *c, const char *why) {

@@ -82,6 +82,25 @@ Test(features, a_page_to_visit_first) {
     }
 }
 
+/* A request without what it is about would have the server say what is wrong with it, and not what the caller did wrong. */
+Test(features, a_completion_whose_params_cannot_be_read_is_not_sent) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = tda_test_connect(t, "modern", NULL);
+    answer_line(pipe_of(c), "server/discover", "result",
+                "{\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"completions\":{}},\"resultType\":\"complete\"}");
+    static const char *const wrong[] = {"{\"ref\":", NULL};
+    for (size_t i = 0; i < 2; i++) {
+        struct tda_test_call *call = tda_test_conn_start(c, TDA_AOP_COMPLETE, NULL, wrong[i]);
+        const char *line = tda_test_next_line(pipe_of(c));
+        cr_assert(line == NULL, "sent: <%s>", line);
+        cr_assert(tda_test_done(call) && tda_test_result(call)->cls == TDA_C_REQUEST);
+        must_have(tda_test_result(call)->text.p, "completion/complete");
+    }
+    tda_test_conn_start(c, TDA_AOP_COMPLETE, NULL, "{\"ref\":{\"type\":\"ref/prompt\",\"name\":\"p\"}}");
+    must_have(line_with(pipe_of(c), "completion/complete"), "\"ref\":{\"type\":\"ref/prompt\",\"name\":\"p\"}");
+    cr_assert(tda_test_close(t) == 0);
+}
+
 /* ---- input on the way ---- */
 
 Test(features, input_goes_back_with_the_state_as_it_came) {

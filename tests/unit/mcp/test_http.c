@@ -111,6 +111,48 @@ Test(http, a_header_that_was_not_known_is_learnt_and_the_call_made_once_more) {
     cr_assert(tda_test_close(t) == 0);
 }
 
+/* What the user has said goes with the call that is made once more for want of a header. */
+Test(http, a_header_that_was_not_known_costs_no_answer_of_the_user) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    tda_test_server(t, TDA_ERA_ANY, TDA_ASK_FORM);
+    struct tda_test_conn *c = connect_http_modern(t);
+    struct tda_test_call *call = tda_test_conn_start(c, TDA_AOP_CALL_TOOL, "t", "{\"region\":\"here\"}");
+    answer_http(newest(c), 200, JSON, "result",
+                "{\"resultType\":\"input_required\",\"requestState\":\"s\",\"inputRequests\":{\"k\":{\"method\":\"elicitation/"
+                "create\",\"params\":{\"message\":\"Which?\",\"requestedSchema\":{\"type\":\"object\",\"properties\":{\"city\":{"
+                "\"type\":\"string\"}}}}}}}");
+    cr_assert(tda_test_conn_answer(c, "1", "{\"action\":\"accept\",\"content\":{\"city\":\"Bern\"}}"));
+    must_have(body_of(newest(c)), "\"city\":\"Bern\"");
+    answer_http(newest(c), 400, JSON, "error", "{\"code\":-32020,\"message\":\"Mcp-Param-Region is missing\"}");
+    must_have(body_of(newest(c)), "tools/list");
+    must_lack(body_of(newest(c)), "Bern");
+    answer_http(newest(c), 200, JSON, "result", "{\"tools\":[{\"name\":\"t\",\"inputSchema\":" SCHEMA "}]}");
+    must_have(body_of(newest(c)), "tools/call");
+    header_is(newest(c), "Mcp-Param-Region", "here");
+    must_have(body_of(newest(c)), "\"requestState\":\"s\"");
+    must_have(body_of(newest(c)), "\"inputResponses\":{\"k\":{\"action\":\"accept\",\"content\":{\"city\":\"Bern\"}}}");
+    answer_http(newest(c), 200, JSON, "result", "{\"content\":[{\"type\":\"text\",\"text\":\"done\"}]}");
+    cr_assert(tda_test_done(call) && tda_test_result(call)->cls == TDA_C_OK);
+    cr_assert(tda_test_close(t) == 0);
+}
+
+Test(http, a_call_whose_headers_cannot_be_made_is_not_sent) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_http_modern(t);
+    struct tda_test_call *call;
+    list_tools(c, "{\"name\":\"t\",\"inputSchema\":" SCHEMA "}", &call);
+    struct tda_test_flow *last = newest(c);
+    char deep[600] = "{\"region\":\"here\",\"plain\":";
+    size_t n = strlen(deep);
+    memset(deep + n, '[', 250);
+    memset(deep + n + 250, ']', 250);
+    strcpy(deep + n + 500, "}");
+    call = tda_test_conn_start(c, TDA_AOP_CALL_TOOL, "t", deep);
+    cr_assert(newest(c) == last, "sent: <%s>", body_of(newest(c)));
+    cr_assert(tda_test_done(call) && tda_test_result(call)->cls != TDA_C_OK);
+    cr_assert(tda_test_close(t) == 0);
+}
+
 Test(http, a_modern_server_gets_no_answer_on_a_stream) {
     struct tda_test *t = tda_test_open(PLUGIN);
     struct tda_test_conn *c = connect_http_modern(t);
