@@ -51,9 +51,18 @@ tda_status host_check_profiles(const struct config *c, struct plugins *plugins, 
     return s;
 }
 
+/* Also those that count from the next start on: a file that would not start is not taken. */
+static tda_status check_listeners(const struct config *c, struct buf *report) {
+    struct error e = {.retry_ms = -1};
+    tda_status s = server_check(c, &e);
+    if (s) buf_addf(report, "%s\n", e.text);
+    return s;
+}
+
 /* The plugins under the new configuration, for nobody but the check of its profiles. */
 static tda_status check_whole(struct host *h, struct reload *r, struct registry **ret_registry, struct buf *report) {
     tda_status s = read_again(h, r, report);
+    if (!s) s = check_listeners(r->config, report);
     if (!s) s = plugins_prepare(h->plugins, r->config, ret_registry, report);
     if (s) return s;
     struct plugins *view;
@@ -97,6 +106,7 @@ static void swap_whole(struct host *h, struct reload *r, struct registry *regist
     config_publish(h->config, r->config);
     if (profiles_load(&r->agent, report)) say_errors(report);
     router_set_agent(h->router, &r->agent);
+    if (h->server) server_renew_certificates(h->server, r->config);
     log_set_level((enum log_level)(r->config->log_level + 1));
 }
 

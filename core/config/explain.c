@@ -258,7 +258,6 @@ static bool is_fixed(const char *path) {
                                         "limits.profiles_per_user",
                                         "log.format",
                                         "audit.",
-                                        "tls.",
                                         "identity.",
                                         "limits.tokens"};
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)

@@ -121,12 +121,34 @@ static int set_tcp(struct listener *l, const struct config *c) {
 }
 
 static tda_status set_tls(struct listener *l, const struct config *c, struct error *e) {
-    nng_tls_config *tls;
-    tda_status s = tls_load(c, l->url, &tls, e);
-    if (s) return s;
-    int rc = nng_stream_listener_set_ptr(l->nng, NNG_OPT_TLS_CONFIG, tls);
-    nng_tls_config_free(tls); /* the listener has it now */
+    struct certificate *kept = calloc(1, sizeof *kept);
+    tda_status s = kept ? tls_load(c, l->url, &kept->tls, e) : TDA_E_NOMEM;
+    if (s) {
+        free(kept);
+        return s;
+    }
+    kept->before = l->server->certificates;
+    l->server->certificates = kept;
+    int rc = nng_stream_listener_set_ptr(l->nng, NNG_OPT_TLS_CONFIG, kept->tls);
     return rc ? cannot(e, TDA_E_IO, l->url, nng_strerror(rc)) : TDA_OK;
+}
+
+void server_renew_certificates(struct server *s, const struct config *c) {
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct listener *l = &s->listeners[i];
+        struct error e = {.retry_ms = -1};
+        if (!l->is_tls || !c->tls_cert[0]) continue; /* none named: the listener is to go with the next start */
+        if (set_tls(l, c, &e)) log_error("the certificate stays the former one", LOG_Z("url", l->url), LOG_Z("reason", e.text));
+    }
+}
+
+void certificates_free(struct server *s) {
+    while (s->certificates) {
+        struct certificate *c = s->certificates;
+        s->certificates = c->before;
+        nng_tls_config_free(c->tls);
+        free(c);
+    }
 }
 
 /* ---- both ---- */

@@ -97,6 +97,7 @@ void server_stop(struct server *s, int64_t grace_ns) {
         if (l->nng && !l->is_ws) nng_stream_listener_free(l->nng); /* see listener_close */
         free(l->url);
     }
+    certificates_free(s);
     if (s->check) nng_aio_free(s->check);
     upgrades_fini(&s->upgrades);
     pthread_cond_destroy(&s->changed);

@@ -33,11 +33,15 @@ struct server_ops {
 };
 
 /* Can what config->listen says be opened? Binds nothing. tcp and ws leave loopback only where identity.allow_plain says so
- * (E_DENIED); tls+tcp and wss need tls.cert and tls.key. Errors name the listener or the setting, and the reason. [main] */
+ * (E_DENIED); tls+tcp and wss need tls.cert and tls.key. Errors name the listener or the setting, and the reason. [main, job
+ * thread] */
 tda_status server_check(const struct config *c, struct error *e);
 /* Opens every url, after server_check. An ipc socket gets mode 0600, or where identity.front_ends or operators name others, 0666:
  * each peer is judged by its uid; a stale one is removed, a live one refused ("another tdad ..."). [main] */
 tda_status server_start(const struct config *c, const struct server_ops *ops, void *arg, struct server **ret, struct error *e);
+/* The certificate that `c` names, read again, for connections from now on; each listener's next one may still meet the former. One
+ * that cannot be used is logged, and the former stays. At most as often as there are reloads. [job thread] */
+void server_renew_certificates(struct server *s, const struct config *c);
 void server_reply(struct server_request *r, tda_str text); /* [any] copies */
 void server_stop_listening(struct server *s);              /* [main] no new connections, no new requests read */
 /* Closes the connections once their replies are written, at the latest after grace_ns; frees. [main] */

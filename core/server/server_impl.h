@@ -3,6 +3,7 @@
 #define SERVER_IMPL_H
 
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -25,6 +26,12 @@ struct listener {
 
 enum { LISTENERS_MAX = 16 };
 
+/* A certificate in use, or that was: nng (1.5.2) reads a listener's without its lock, so none is freed before the end. */
+struct certificate {
+    struct certificate *before;
+    nng_tls_config *tls;
+};
+
 /* Of the thread that checks. */
 struct upgrades {
     struct early *table;
@@ -36,6 +43,7 @@ struct server {
     void *arg;
     struct listener listeners[LISTENERS_MAX];
     size_t n_listeners;
+    struct certificate *certificates;
     const char *urls[LISTENERS_MAX + 1];
     atomic_bool stopping;
     nng_aio *check; /* looks after connections, where there is TLS or a websocket; NULL: nowhere */
@@ -54,6 +62,7 @@ struct server {
 tda_status listener_open(struct server *s, const char *url, struct error *e);
 void listener_begin(struct listener *l); /* to accept: until then who connects waits */
 void listener_close(struct listener *l); /* no callback of it runs afterwards */
+void certificates_free(struct server *s);
 
 /* connection.c */
 void connection_accept(struct server *s, struct listener *l, nng_stream *stream); /* owns the stream */

@@ -1,5 +1,5 @@
 /* The certificate of tls+tcp and wss, from the files that the configuration names. Read and judged here, with libcrypto, because
- * nng's own errors say no more than that something is wrong. [main] */
+ * nng's own errors say no more than that something is wrong. [main, job thread] */
 #ifndef SERVER_TLS_H
 #define SERVER_TLS_H
 

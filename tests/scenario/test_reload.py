@@ -2,10 +2,12 @@
 import json
 import pathlib
 import signal
+import ssl
 import sys
 import threading
 import unittest
 
+from harness.client import HANDSHAKE_REQ, connect, host_port
 from harness.daemon import Daemon, until
 from harness.upstream import Upstream
 
@@ -63,6 +65,38 @@ class Reload(unittest.TestCase):
         self.assertNotIn("canary", json.dumps(reply))
         self.ask("u")
         self.assertEqual(self.one.chats()[-1].headers["authorization"], "Bearer key-two-canary")
+
+    def test_a_renewed_certificate_is_shown_without_a_restart(self):
+        def shown(url):
+            return ssl.get_server_certificate(host_port(url), timeout=10)
+
+        with Daemon("contexts: {persistence: false}\n", listen=["tls+tcp://127.0.0.1:0", "wss://127.0.0.1:0/tda"]) as d:
+            urls = d.listeners()[1:]
+            before = d.cert.read_text().strip()
+            with connect(urls[0]) as kept:  # goes on with what it began with
+                self.assertEqual([shown(u).strip() for u in urls], [before, before])
+                d.make_certificate()
+                after, key = d.cert.read_text().strip(), (d.dir / "key.pem").read_bytes()
+                self.assertNotEqual(after, before)
+                (d.dir / "key.pem").write_text("none\n")
+                error = d.client.error("config.reload")
+                self.assertEqual(error.kind, "bad_config")
+                self.assertIn("tls.key", error.message)
+                self.assertEqual([shown(u).strip() for u in urls], [before, before], "a bad one changes nothing")
+                (d.dir / "key.pem").write_bytes(key)
+                d.client.call("config.reload")
+                for u in urls:
+                    shown(u)  # was waited for before the reload
+                self.assertEqual([shown(u).strip() for u in urls], [after, after])
+                kept.sendall(HANDSHAKE_REQ)
+                self.assertEqual(len(kept.recv(8)), 8)
+
+    def test_a_listener_that_could_not_open_is_refused_though_it_waits_for_a_restart(self):
+        for bad, word in (("tcp://192.0.2.1:7701", "tcp://192.0.2.1:7701"), ("tls+tcp://127.0.0.1:0", "certificate")):
+            self.file.write_text(f'listen: ["{self.d.url}", "{bad}"]\n' + self.yaml())
+            error = self.c.error("config.reload")
+            self.assertEqual(error.kind, "bad_config")
+            self.assertIn(word, error.message)
 
     def test_a_bad_file_changes_nothing_and_says_why(self):
         self.configure("u")
