@@ -202,6 +202,8 @@ tda_status workers_add(struct workers *w, struct worker_job *j, int64_t *ret_ret
 bool workers_remove(struct workers *w, struct worker_job *j) {
     pthread_mutex_lock(&w->lock);
     bool removed = take_out(w, j);
+    if (w->stopping && !w->waiting) pthread_cond_broadcast(&w->wake); /* those who stayed for it end */
+    if (!w->running && !w->waiting) pthread_cond_broadcast(&w->quiet);
     pthread_mutex_unlock(&w->lock);
     return removed;
 }
