@@ -1,7 +1,10 @@
 """Clients that mean no good, honest callers, and a daemon that is told to stop amid both."""
+import json
+import pathlib
 import random
 import socket
 import struct
+import tempfile
 import threading
 import time
 
@@ -121,8 +124,11 @@ class Callers:
             t.join()
 
 
-def refused(log):
-    return sum("method=chat.complete" in line and "kind=shutting_down" in line for line in log.splitlines())
+def refused(audit):
+    """The daemon's own account: the log leaves out what attackers write too much of."""
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert not any("lost" in line for line in lines)
+    return sum(line["method"] == "chat.complete" and line["outcome"] == "shutting_down" for line in lines)
 
 
 EVERYWHERE = ("tcp://127.0.0.1:0", "tls+tcp://127.0.0.1:0", "ws://127.0.0.1:0/tda")
@@ -134,21 +140,23 @@ def stop_amid(up, seconds, listen=EVERYWHERE):
     with up.lock:
         up.seen.clear()
     up.delay = 0.02
-    with Daemon(f"contexts: {{persistence: false}}\nlimits: {{handshake_timeout: 10m}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{up.base}\"}}\n",
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, \
+         Daemon(f"audit: {{path: {folder}/audit}}\ncontexts: {{persistence: false}}\nlimits: {{handshake_timeout: 10m}}\nproviders:\n  Fake: {{plugin: openai, base_url: \"{up.base}\"}}\n",
                 listen=listen) as d:
         d.client.call("configure", user="caller", provider="Fake", model="model1", credentials={"api_key": "k"})
         callers = Callers(d)
         with Attackers(d.listeners()) as attackers:
             time.sleep(seconds)
             begin = time.monotonic()
-            log = d.stop(limit=8 * SLOW)
+            d.stop(limit=8 * SLOW)
             took = time.monotonic() - begin
         callers.join()
+        audited = refused(pathlib.Path(folder) / "audit")
     asked = {s.json["messages"][-1]["content"] for s in up.chats()}
     outcomes = list(callers.ended.values())
     lost = [text for text, outcome in callers.ended.items() if text in asked and outcome != "answered"]
     assert not callers.others, callers.others[:5]
     assert "answered" in outcomes
     assert not lost, f"carried out and not answered: {lost[:5]}"
-    assert outcomes.count("told") == refused(log), f"{refused(log)} refused, {outcomes.count('told')} told so"
+    assert outcomes.count("told") == audited, f"{audited} refused, {outcomes.count('told')} told so"
     return {"seconds": took, "attackers": attackers.count, **{o: outcomes.count(o) for o in ("answered", "told", "closed")}}
