@@ -380,8 +380,9 @@ static tda_status count_task(struct request *q, struct error *e) {
 }
 
 tda_status request_submit(struct request *outer, const struct method *m, tda_str params, struct request **ret, struct error *e) {
-    struct caller nobody = {.connection = UINT64_MAX};
-    struct request *q = request_new(outer->router, NULL, &nobody, params.n);
+    struct caller caller = outer->caller;
+    caller.connection = UINT64_MAX; /* it goes on when that one ends */
+    struct request *q = request_new(outer->router, NULL, &caller, params.n);
     char *user = q ? arena_dup(&q->arena, outer->user) : NULL;
     tda_status s = user ? json_parse(params, 0, &q->env.doc, e) : error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
     if (!s) {

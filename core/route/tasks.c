@@ -282,13 +282,13 @@ tda_status tasks_write(struct tasks *ts, const struct principal *who, tda_str us
     tda_status s = principal_may(who, user, e);
     if (s) return s;
     struct task_entry **found = calloc(limit ? limit : 1, sizeof *found);
+    if (!found) return error_set(e, TDA_E_NOMEM, "out_of_memory", "out of memory");
     uint64_t n = 0;
     int64_t now = clock_now_ns();
     jw_open_array(w, "tasks");
     pthread_mutex_lock(&ts->lock);
     struct task_owner *o = owner_find(ts, user);
-    for (struct task_entry *t = o && o->tasks ? o->tasks->own_prev : NULL; t && found && n < limit;
-         t = t == o->tasks ? NULL : t->own_prev) {
+    for (struct task_entry *t = o && o->tasks ? o->tasks->own_prev : NULL; t && n < limit; t = t == o->tasks ? NULL : t->own_prev) {
         ref_take(&t->ref);
         found[n++] = t;
     }

@@ -79,6 +79,13 @@ class Audit(unittest.TestCase):
             self.assertNotIn(secret, text)
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
 
+    def test_a_task_is_his_who_submitted_it(self):
+        c = self.beside()
+        c.call("configure", user="u", provider="offline", model="offline-1")
+        c.call("task.submit", user="u", method="agent.run", params={"input": "hello"})
+        (run,) = [r for r in self.rows(self.path, "agent.run") if r.get("method") == "agent.run"]
+        self.assertEqual((run["who"], run["user"], run["outcome"]), (f"uid {os.getuid()}", "u", "ok"))
+
     def test_rotation_goes_on_in_a_new_file(self):
         c = self.beside()
         c.call("host.info")
