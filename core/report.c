@@ -1,20 +1,11 @@
 /* The job that says, now and then, how the host fares: one line for the log, and the job's note. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "host.h"
 #include "loop/flow.h"
 #include "plugin/calls.h"
-
-static uint64_t resident_mib(void) {
-    char line[128] = "";
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f) return 0;
-    char *all = fgets(line, sizeof line, f), *resident = all ? strchr(line, ' ') : NULL; /* "size resident ..." in pages */
-    fclose(f);
-    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20 : 0;
-}
 
 tda_status host_report(void *arg, char *note, size_t note_size) {
     const struct host *h = arg;
@@ -22,7 +13,7 @@ tda_status host_report(void *arg, char *note, size_t note_size) {
     struct server_stats door = {0};
     calls_stats(h->plugins, &calls);
     if (h->server) server_stats(h->server, &door);
-    uint64_t contexts = contexts_count(h->contexts), memory = resident_mib();
+    uint64_t contexts = contexts_count(h->contexts), memory = process_resident_bytes() >> 20;
     int children = launcher_children(h->launcher);
     snprintf(note, note_size, "%llu contexts, %llu client connections, %llu requests, %llu calls running, %d children, %llu MiB",
              (unsigned long long)contexts, (unsigned long long)door.connections, (unsigned long long)door.requests_total,

@@ -72,3 +72,25 @@ tda_status token_check(const struct token *t, struct error *e) {
     if (!t->is_service && !user_id_valid(tda_str_of(t->user))) return wrong(e, "user", "this is no user id");
     return TDA_OK;
 }
+
+/* ---- telling ---- */
+
+static void put_time(struct jw *w, const char *key, int64_t ms) {
+    char text[32];
+    clock_format_wall(ms, text, sizeof text);
+    jw_put_z(w, key, ms ? text : NULL);
+}
+
+void token_write(const struct token *t, struct jw *w) {
+    jw_put_z(w, "id", t->id);
+    jw_put_bool(w, "service", t->is_service);
+    jw_put_bool(w, "operator", t->is_operator);
+    jw_put_z(w, "user", t->user[0] ? t->user : NULL);
+    jw_put_z(w, "label", t->label);
+    put_time(w, "created", t->created_ms);
+    put_time(w, "expires", t->expires_ms);
+}
+
+void token_write_use(const struct token *t, struct jw *w) {
+    put_time(w, "last_use", t->used_ms);
+}

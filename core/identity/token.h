@@ -4,6 +4,7 @@
 #define IDENTITY_TOKEN_H
 
 #include "base/principal.h"
+#include "json/json.h"
 
 enum { TOKEN_HASH_SIZE = 32, TOKEN_TEXT_SIZE = 4 + 64 + 1 };
 
@@ -26,5 +27,10 @@ void token_draw(struct token *t, char ret_text[TOKEN_TEXT_SIZE]);
 tda_status token_read_expiry(tda_str text, int64_t *ret_ms, struct error *e);
 /* User, label and kind as they may be: INVALID names the field. */
 tda_status token_check(const struct token *t, struct error *e);
+
+/* The members of an object that tell of it; neither text nor hash. */
+void token_write(const struct token *t, struct jw *w);
+/* When it was used the last time: a member more, where that is known. */
+void token_write_use(const struct token *t, struct jw *w);
 
 #endif

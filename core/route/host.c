@@ -1,9 +1,9 @@
 /* host.*, config.explain, plugin.*, job.*: what concerns no user. */
-#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "loop/flow.h"
 #include "loop/workers.h"
 #include "oauth/oauth.h"
@@ -150,33 +150,11 @@ static void write_latency(struct request *q) {
     jw_end_object(&q->out);
 }
 
-static int is_number(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static uint64_t open_descriptors(void) {
-    struct dirent **names;
-    int n = scandir("/proc/self/fd", &names, is_number, alphasort);
-    if (n < 0) return 0;
-    for (int i = 0; i < n; i++) free(names[i]);
-    free(names);
-    return (uint64_t)n - 1; /* without the one that looked */
-}
-
-static uint64_t resident_bytes(void) {
-    char line[128] = "";
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f) return 0;
-    char *all = fgets(line, sizeof line, f), *resident = all ? strchr(line, ' ') : NULL; /* "size resident ..." in pages */
-    fclose(f);
-    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
 void host_stats(struct request *q) {
     const struct router_options *o = router_options(q->router);
     jw_put_i64(&q->out, "uptime_s", (clock_now_ns() - router_started_ns(q->router)) / NS_PER_S);
-    jw_put_u64(&q->out, "resident_bytes", resident_bytes());
-    jw_put_u64(&q->out, "descriptors", open_descriptors());
+    jw_put_u64(&q->out, "resident_bytes", process_resident_bytes());
+    jw_put_u64(&q->out, "descriptors", process_descriptors());
     jw_put_u64(&q->out, "contexts", contexts_count(o->contexts));
     jw_put_i64(&q->out, "children", o->launcher ? launcher_children(o->launcher) : 0);
     write_requests(q);

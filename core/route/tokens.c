@@ -16,22 +16,6 @@ static struct identity *identity_of(const struct request *q) {
     return router_options(q->router)->identity;
 }
 
-static void put_time(struct jw *w, const char *key, int64_t ms) {
-    char text[32];
-    clock_format_wall(ms, text, sizeof text);
-    jw_put_z(w, key, ms ? text : NULL);
-}
-
-static void put_token(struct jw *w, const struct token *t) {
-    jw_put_z(w, "id", t->id);
-    jw_put_bool(w, "service", t->is_service);
-    jw_put_bool(w, "operator", t->is_operator);
-    jw_put_z(w, "user", t->user[0] ? t->user : NULL);
-    jw_put_z(w, "label", t->label);
-    put_time(w, "created", t->created_ms);
-    put_time(w, "expires", t->expires_ms);
-}
-
 void tokens_not_saved(struct error *e, tda_status status, const char *note) {
     error_set(e, status, "tokens_not_saved", "the tokens could not be written: %s", note);
     error_hint(e, "the operator's setting is identity.tokens");
@@ -70,7 +54,7 @@ static void on_created(void *arg, tda_status status, const char *note) {
         tokens_not_saved(&e, status, note);
     } else {
         jw_put_z(&q->out, "token", r->text);
-        put_token(&q->out, &r->token);
+        token_write(&r->token, &q->out);
     }
     wipe(r->text, sizeof r->text);
     request_reply(q, status ? &e : NULL);
@@ -129,8 +113,8 @@ struct listing {
 static void list_one(void *arg, const struct token *t) {
     struct listing *l = arg;
     jw_begin_object(l->out);
-    put_token(l->out, t);
-    put_time(l->out, "last_use", t->used_ms);
+    token_write(t, l->out);
+    token_write_use(t, l->out);
     jw_put_bool(l->out, "expired", t->expires_ms && t->expires_ms <= l->now);
     jw_end_object(l->out);
 }

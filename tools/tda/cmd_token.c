@@ -64,22 +64,10 @@ static int failed(const struct error *e) {
     return EXIT_FAILED;
 }
 
-static void put_time(struct jw *w, const char *key, int64_t ms) {
-    char text[32];
-    clock_format_wall(ms, text, sizeof text);
-    jw_put_z(w, key, ms ? text : NULL);
-}
-
 /* As token.list writes one. */
 static void put_token(struct jw *w, const struct token *t) {
-    jw_put_z(w, "id", t->id);
-    jw_put_bool(w, "service", t->is_service);
-    jw_put_bool(w, "operator", t->is_operator);
-    jw_put_z(w, "user", t->user[0] ? t->user : NULL);
-    jw_put_z(w, "label", t->label);
-    put_time(w, "created", t->created_ms);
-    put_time(w, "expires", t->expires_ms);
-    put_time(w, "last_use", t->used_ms);
+    token_write(t, w);
+    token_write_use(t, w);
     jw_put_bool(w, "expired", t->expires_ms && t->expires_ms <= clock_wall_ms());
 }
 

@@ -1,0 +1,10 @@
+/* What the kernel knows of this process. Reads /proc; 0 where that cannot be read. [any] */
+#ifndef BASE_PROCESS_H
+#define BASE_PROCESS_H
+
+#include <stdint.h>
+
+uint64_t process_resident_bytes(void);
+uint64_t process_descriptors(void);
+
+#endif
