@@ -7,6 +7,7 @@ prints one line of figures; exit code 1 and what went wrong"""
 import argparse
 import gzip
 import multiprocessing
+import os
 import pathlib
 import socket
 import statistics
@@ -166,6 +167,7 @@ def attack(url, method, params, restart, stop, ended):
 
 def assault(url, mode, method, params, restart, pipe):
     """Tells the address of its service, waits to be let loose, and tells at the end what came of it."""
+    os.nice(19)  # it would be another machine's processor
     service = Hostile(mode) if mode else None
     pipe.send(service.base if service else None)
     pipe.recv()
