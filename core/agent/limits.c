@@ -100,6 +100,7 @@ static struct user_account *account_locked(struct limits *l, tda_str user) {
 
 static tda_status no_room(struct error *e) {
     error_set(e, TDA_E_BUSY, "busy", "too many users are active at once");
+    error_hint(e, "try again: who is at rest makes room");
     if (e) e->retry_ms = 1000;
     return TDA_E_BUSY;
 }

@@ -107,7 +107,9 @@ static void turn_succeed(struct turn *t, const char *stop) {
     if (t->with_tools) {
         jw_end_array(&t->log);
         buf_inherit(out->out, &t->log_text);
-        jw_put_raw(out, "steps", t->log_text.status ? (tda_str){0} : buf_str(&t->log_text)); /* never cut in half */
+        tda_str steps = {0};
+        if (!t->log_text.status) steps = buf_str(&t->log_text); /* never cut in half */
+        jw_put_raw(out, "steps", steps);
     }
     event_end(t->work, stop ? stop : stop_name(t->model.answer.stop), NULL);
     turn_finish(t, NULL);

@@ -19,11 +19,24 @@ static int is_number(const struct dirent *entry) {
     return entry->d_name[0] != '.';
 }
 
-uint64_t process_descriptors(void) {
+void process_each_descriptor(void (*fn)(void *arg, int fd), void *arg) {
     struct dirent **names;
     int n = scandir("/proc/self/fd", &names, is_number, alphasort);
-    if (n < 0) return 0;
-    for (int i = 0; i < n; i++) free(names[i]);
+    if (n < 0) return;
+    for (int i = 0; i < n; i++) {
+        fn(arg, (int)strtol(names[i]->d_name, NULL, 10));
+        free(names[i]);
+    }
     free(names);
-    return (uint64_t)n - 1; /* without the one that looked */
+}
+
+static void count(void *arg, int fd) {
+    (void)fd;
+    ++*(uint64_t *)arg;
+}
+
+uint64_t process_descriptors(void) {
+    uint64_t n = 0;
+    process_each_descriptor(count, &n);
+    return n ? n - 1 : 0; /* without the one that looked */
 }

@@ -6,5 +6,7 @@
 
 uint64_t process_resident_bytes(void);
 uint64_t process_descriptors(void);
+/* The one that looks is among them, and closed by then. */
+void process_each_descriptor(void (*fn)(void *arg, int fd), void *arg);
 
 #endif

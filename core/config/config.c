@@ -172,7 +172,7 @@ static void note_unknown_variables(struct loading *l) {
     static const char *const others[] = {"TDA_CONFIG",     "TDA_LISTEN", "TDA_PLUGINS",
                                          "TDA_SOCKET",     "TDA_USER",   "TDA_TOKEN",
                                          "TDA_TOKEN_FILE", "TDA_CA",     "TDA_USER_CONFIG_CLEANUP_HOURS"};
-    const char *known[128];
+    const char *known[256];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(others); i++) known[n++] = others[i];
     for (size_t i = 0; i < n_settings && n < ARRAY_LEN(known); i++) known[n++] = settings[i].variable;

@@ -54,6 +54,12 @@ static tda_status copy_fields(struct conn *c, const struct snapshot *s) {
 
 enum { ROOM_RETRY_MS = 250, FULL_RETRY_MS = 1000 };
 
+static tda_status room_soon(struct error *e) {
+    error_hint(e, "one that was idle is being ended: try again in a moment");
+    if (e) e->retry_ms = ROOM_RETRY_MS;
+    return TDA_E_LIMIT;
+}
+
 /* The user's own number is what he may raise against others; the total is what the host bears. */
 static tda_status check_number(struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
     const struct config *config = config_now(pl->plugins->config);
@@ -62,6 +68,7 @@ static tda_status check_number(struct plugin_loop *pl, const char *user, bool sh
     if (open >= config->limits_connections_mcp) {
         error_set(e, TDA_E_LIMIT, "too_many_connections", "%lld connections to MCP servers are open already", (long long)open);
         error_hint(e, "try again later; the operator may raise limits.mcp_connections");
+        if (!shared && conn_make_room(pl, user)) return room_soon(e);
     } else if (!shared && n >= config->limits_user_connections_mcp && !conn_close_idle(pl, user)) {
         error_set(e, TDA_E_LIMIT, "too_many_connections", "this user has %lld connections to MCP servers already", (long long)n);
         error_hint(e, "all of them are in use: try again later; the operator may raise limits.mcp_connections_per_user");
@@ -75,11 +82,9 @@ static tda_status check_number(struct plugin_loop *pl, const char *user, bool sh
 /* A process takes its time to end, so one that makes room does so for the next attempt. */
 static tda_status check_process(struct plugin_loop *pl, const char *user, bool shared, struct error *e) {
     tda_status s = flow_may_open_proc(pl->loop, shared ? NULL : user, e);
-    if (s != TDA_E_LIMIT || !e) return s;
-    e->retry_ms = FULL_RETRY_MS;
-    if (shared || (!conn_count_of(pl, user, true) && !conn_close_idle(pl, user))) return s;
-    e->retry_ms = ROOM_RETRY_MS;
-    error_hint(e, "one that was idle is being ended: try again in a moment");
+    if (s != TDA_E_LIMIT) return s;
+    if (!shared && conn_make_room(pl, user)) return room_soon(e);
+    if (e) e->retry_ms = FULL_RETRY_MS;
     return s;
 }
 

@@ -100,14 +100,14 @@ void conn_idle_clock(struct conn *c) {
 }
 
 static bool is_of(const struct conn *c, const char *user) {
-    return !conn_is_shared(c) && strcmp(c->owner.user, user) == 0;
+    return !conn_is_shared(c) && (!user || strcmp(c->owner.user, user) == 0);
 }
 
 bool conn_close_idle(struct plugin_loop *pl, const char *user) {
     struct conn *c, *idle = NULL;
     for (c = LIST_FIRST(&pl->conns); c; c = LIST_NEXT(c, of_loop))
         if (is_of(c, user) && c->state == CONN_READY && !in_use(c) && (!idle || c->used_ns < idle->used_ns)) idle = c;
-    if (idle) conn_close(idle, "it was idle, and its user needs another");
+    if (idle) conn_close(idle, "it was idle, and another needs its place");
     return idle != NULL;
 }
 
@@ -116,6 +116,15 @@ int64_t conn_count_of(const struct plugin_loop *pl, const char *user, bool endin
     for (const struct conn *c = LIST_FIRST(&pl->conns); c; c = LIST_NEXT(c, of_loop))
         n += is_of(c, user) && (c->state >= CONN_CLOSING) == ending;
     return n;
+}
+
+/* His own, or anybody's. */
+static bool end_one(struct plugin_loop *pl, const char *user) {
+    return conn_count_of(pl, user, true) || conn_close_idle(pl, user);
+}
+
+bool conn_make_room(struct plugin_loop *pl, const char *user) {
+    return end_one(pl, user) || (!conn_count_of(pl, user, false) && end_one(pl, NULL));
 }
 
 /* ---- acquiring ---- */

@@ -359,8 +359,10 @@ void conn_tell_update(struct conn *c, tda_str uri); /* watch.c */
 void conn_tell_end(struct conn *c, const struct tda_result *why);
 void conn_connect(struct conn *c); /* its first step; may end it at once */
 void conn_close(struct conn *c, const char *why);
-/* Makes room: ends the connection that this user has left idle the longest. False: he has none. */
+/* Ends the connection that this user (NULL: anybody) has left idle the longest, on this loop. False: there is none. */
 bool conn_close_idle(struct plugin_loop *pl, const char *user);
+/* One ends, or is about to: of the user's own, or, where he has none at all, anybody's. Who idles keeps nobody out. */
+bool conn_make_room(struct plugin_loop *pl, const char *user);
 int64_t conn_count_of(const struct plugin_loop *pl, const char *user, bool ending); /* those that end, or all others */
 void conn_set_end(struct conn *c, uint32_t cls, tda_str text);                      /* the first reason is the reason */
 void conn_fini(struct conn *c);

@@ -33,6 +33,7 @@ bool request_claim(struct request *q, tda_str key) {
         request_reply(q, &e);
     } else {
         error_set(&e, TDA_E_BUSY, "busy", "too many requests wait for this idempotency_key");
+        error_hint(&e, "the answer comes to those who wait already");
         e.retry_ms = 100;
         request_reply(q, &e);
     }

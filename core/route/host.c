@@ -188,7 +188,9 @@ static void on_reloaded(void *arg, tda_status status, const char *note) {
     struct error e = {.retry_ms = -1};
     if (status) {
         error_set(&e, status, status == TDA_E_BUSY ? "busy" : "bad_config", "the configuration is not taken: %s", note);
-        error_hint(&e, "nothing has changed; tdad --check shows all that is wrong");
+        error_hint(&e, status == TDA_E_BUSY ? "nothing has changed: try again"
+                                            : "nothing has changed; tdad --check shows all that is wrong");
+        if (status == TDA_E_BUSY) e.retry_ms = 1000;
         request_reply(q, &e);
         return;
     }

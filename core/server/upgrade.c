@@ -4,13 +4,13 @@
  * So the descriptors of the process are looked through: one that is bound to a websocket's port and belongs to no connection of
  * ours has as long as a handshake may take, and counts with the others against limits.connections. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash_table.h"
+#include "base/process.h"
 #include "server/server_impl.h"
 
 struct address {
@@ -118,18 +118,23 @@ static void see(struct upgrades *u, struct early *former, int fd, const struct a
     if (!e->hh.tbl) free(e);
 }
 
-static void see_all(struct server *s, int64_t now) {
-    struct early *former = s->upgrades.table;
-    DIR *d = opendir("/proc/self/fd");
-    struct dirent *entry;
+struct look {
+    struct server *server;
+    struct early *former;
+    int64_t now_ns;
+};
+
+static void look_at(void *arg, int fd) {
+    const struct look *l = arg;
     struct address peer;
+    if (peer_on_ws_port(l->server, fd, &peer)) see(&l->server->upgrades, l->former, fd, &peer, l->now_ns);
+}
+
+static void see_all(struct server *s, int64_t now) {
+    struct look look = {s, s->upgrades.table, now};
     s->upgrades.table = NULL;
-    while (d && (entry = readdir(d))) {
-        int fd = entry->d_name[0] == '.' ? -1 : (int)strtol(entry->d_name, NULL, 10);
-        if (fd >= 0 && peer_on_ws_port(s, fd, &peer)) see(&s->upgrades, former, fd, &peer, now);
-    }
-    if (d) closedir(d);
-    free_table(former);
+    process_each_descriptor(look_at, &look);
+    free_table(look.former);
 }
 
 /* After the descriptors, so that one which became a websocket meanwhile is known. */

@@ -12,7 +12,7 @@ static const struct tda_auth server_auth = {.size = sizeof server_auth, .kind = 
 
 /* A server refuses a call that lacks them, or takes it for another: without them it is not sent. */
 static void add_params(struct header_list *h, struct conn *c, const struct exchange *x) {
-    tda_json schema, args;
+    tda_json schema = {NULL, 0}, args = {NULL, 0};
     tda_str text = schemas_find(&c->schemas, x->name);
     if (!text.p || !x->arguments.n) return;
     tda_status status = mcp_json->parse(c->handle, text, &schema);

@@ -137,11 +137,30 @@ class HowMany(unittest.TestCase):
         with daemon({"s": command()}, "limits: {mcp_connections: 2}\n") as d:
             for user in "ab":
                 configure(d, user, "s")
+            busy = [d.client.begin("tools.call", user=user, name="slow", arguments={"seconds": 2 * SLOW}) for user in "ab"]
+            until(lambda: running(d) == 2, what="both calls")
             e = d.client.error("configure", user="c", provider="offline", model="offline-1", mcp_server={"name": "s"})
-            self.assertEqual(e.kind, "too_many_connections", e.message)
-            self.assertGreater(e.data["retry_ms"], 0)
-            whoami(d, "a")
+            self.assertEqual((e.kind, e.data["retry_ms"]), ("too_many_connections", 1000), e.message)
             self.assertEqual(children(d), 2)
+            for slot in busy:
+                d.client.end(slot)
+
+    def test_who_idles_keeps_nobody_out(self):
+        for limit in ("mcp_connections", "children"):
+            with self.subTest(limit), daemon({"s": command()}, f"limits: {{{limit}: 2}}\n") as d:
+                for user in "ab":
+                    configure(d, user, "s")
+                first, second = (whoami(d, user)["pid"] for user in "ab")
+                e = d.client.error("configure", user="c", provider="offline", model="offline-1", mcp_server={"name": "s"})
+                self.assertEqual(e.data["retry_ms"], 250, e.message)
+
+                def configured():
+                    try:
+                        return configure(d, "c", "s")
+                    except RpcError:
+                        return None
+                until(configured, what="room for one who has none")
+                self.assertEqual((alive(first), alive(second)), (False, True), "the one idle the longest made room, and no other")
 
 
     def test_children_of_a_user(self):

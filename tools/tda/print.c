@@ -45,6 +45,17 @@ void print_value(struct json v) {
     print_text(as_text(v));
 }
 
+static void print_when(struct json error) {
+    int64_t ms = -1;
+    if (!json_i64(json_get(error, "data.retry_ms"), &ms) || ms <= 0) return;
+    if (ms < 1000)
+        fprintf(stderr, "     come back in %lld ms\n", (long long)ms);
+    else if (ms < 120000)
+        fprintf(stderr, "     come back in %lld s\n", (long long)(ms + 999) / 1000);
+    else
+        fprintf(stderr, "     come back in %lld min\n", (long long)(ms + 59999) / 60000);
+}
+
 void print_error(struct json error) {
     bool colour = is_colourful(2);
     tda_str hint = json_str(json_get(error, "data.hint"));
@@ -53,10 +64,12 @@ void print_error(struct json error) {
     fputs(colour ? "\033[31mtda:\033[0m " : "tda: ", stderr);
     print_clean(stderr, json_str(json_key(error, TDA_STR("message"))));
     fputc('\n', stderr);
-    if (!hint.n) return;
-    fputs("     ", stderr);
-    print_clean(stderr, hint);
-    fputc('\n', stderr);
+    if (hint.n) {
+        fputs("     ", stderr);
+        print_clean(stderr, hint);
+        fputc('\n', stderr);
+    }
+    print_when(error);
 }
 
 /* ---- tables ---- */
