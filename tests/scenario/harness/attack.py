@@ -83,7 +83,7 @@ class Callers:
 
     def __init__(self, daemon, n=4):
         self.ended, self.others = {}, []
-        urls = daemon.listeners()
+        self.urls = urls = daemon.listeners()
         self.threads = [threading.Thread(target=self.run, args=(daemon.connect(urls[i % len(urls)]), i)) for i in range(n)]
         for t in self.threads:
             t.start()
@@ -118,6 +118,10 @@ class Callers:
             if isinstance(e, TimeoutError):
                 self.others.append("no reply, and the connection stands")
             return "closed"
+
+    def closed_websockets(self):
+        """Calls that ended without a reply on a websocket, which nng may end by itself: the end of adr/0031."""
+        return sum(outcome == "closed" and is_ws(self.urls[int(text.split()[1].split("-")[0]) % len(self.urls)]) for text, outcome in self.ended.items())
 
     def join(self):
         for t in self.threads:
@@ -158,5 +162,5 @@ def stop_amid(up, seconds, listen=EVERYWHERE):
     assert not callers.others, callers.others[:5]
     assert "answered" in outcomes
     assert not lost, f"carried out and not answered: {lost[:5]}"
-    assert outcomes.count("told") == audited, f"{audited} refused, {outcomes.count('told')} told so"
+    assert 0 <= audited - outcomes.count("told") <= callers.closed_websockets(), f"{audited} refused, {outcomes.count('told')} told so"
     return {"seconds": took, "attackers": attackers.count, **{o: outcomes.count(o) for o in ("answered", "told", "closed")}}
