@@ -152,8 +152,8 @@ struct tda_test {
     void *object;
     void (*object_drop)(void *self, void *object);
     const char *callback; /* that runs; NULL: none */
-    int64_t entered_wall_ns, entered_cpu_ns;
-    long entered_waits;
+    int64_t entered_wall_ns, used_read_ns, used_cpu_ns;
+    long used_waits;
     struct kit_spent longest;
     uint64_t callbacks, drops, starts;
 };
