@@ -119,10 +119,6 @@ class Callers:
                 self.others.append("no reply, and the connection stands")
             return "closed"
 
-    def closed_websockets(self):
-        """Calls that ended without a reply on a websocket, which nng may end by itself: the end of adr/0031."""
-        return sum(outcome == "closed" and is_ws(self.urls[int(text.split()[1].split("-")[0]) % len(self.urls)]) for text, outcome in self.ended.items())
-
     def join(self):
         for t in self.threads:
             t.join()
@@ -162,5 +158,6 @@ def stop_amid(up, seconds, listen=EVERYWHERE):
     assert not callers.others, callers.others[:5]
     assert "answered" in outcomes
     assert not lost, f"carried out and not answered: {lost[:5]}"
-    assert 0 <= audited - outcomes.count("told") <= callers.closed_websockets(), f"{audited} refused, {outcomes.count('told')} told so"
+    closed = [text for text, outcome in callers.ended.items() if outcome == "closed"]
+    assert outcomes.count("told") == audited, f"{audited} refused, {outcomes.count('told')} told so; closed: {closed[:8]} of {callers.urls}"
     return {"seconds": took, "attackers": attackers.count, **{o: outcomes.count(o) for o in ("answered", "told", "closed")}}

@@ -112,7 +112,8 @@ class Client:
             self.sock.close()
             raise
         self.sock.settimeout(None)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _exactly(self, n):
         data = b""
@@ -200,8 +201,11 @@ class Client:
         raise AssertionError(f"{method} {params} succeeded: {result}")
 
     def close(self):
+        """The reader ends first: one that is within OpenSSL would go on with the descriptor's number, which may be another connection's by then, take what
+        came there for TLS and send an alert into it."""
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+        self.reader.join()
         self.sock.close()
