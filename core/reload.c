@@ -17,6 +17,7 @@ struct reload {
     struct config *config;
     struct agent agent;
     struct buf changed, restart; /* paths, a line each */
+    struct buf warnings;         /* what was taken and will not work, a line each */
 };
 
 static const struct config *config_of(const struct host *h) {
@@ -74,21 +75,31 @@ static tda_status check_whole(struct host *h, struct reload *r, struct registry 
 
 /* ---- telling ---- */
 
+/* The next line of those that p points into; false: there is none. The last may lack its end. */
+static bool next_line(const struct buf *lines, const char **p, tda_str *ret) {
+    const char *end = lines->p + lines->n;
+    if (!lines->p || *p >= end) return false;
+    const char *lf = memchr(*p, '\n', (size_t)(end - *p));
+    *ret = (tda_str){*p, (size_t)((lf ? lf : end) - *p)};
+    *p = lf ? lf + 1 : end;
+    return true;
+}
+
 static void say_paths(const char *what, const struct buf *paths) {
-    for (const char *p = paths->p, *end = paths->p + paths->n; p && p < end;) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        log_info(what, LOG_STR("setting", ((tda_str){p, (size_t)(lf - p)})));
-        p = lf + 1;
-    }
+    tda_str line;
+    for (const char *p = paths->p; next_line(paths, &p, &line);) log_info(what, LOG_STR("setting", line));
+}
+
+static void say_warnings(const struct buf *warnings) {
+    tda_str line;
+    for (const char *p = warnings->p; next_line(warnings, &p, &line);)
+        log_warn("the configuration is taken, but will not work", LOG_STR("reason", line));
 }
 
 static void say_errors(const struct buf *report) {
-    for (const char *p = report->p, *end = report->p + report->n; p && p < end;) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        size_t n = (size_t)((lf ? lf : end) - p);
-        log_error("the configuration is not usable and is not taken", LOG_STR("reason", ((tda_str){p, n})));
-        p = lf ? lf + 1 : end;
-    }
+    tda_str line;
+    for (const char *p = report->p; next_line(report, &p, &line);)
+        log_error("the configuration is not usable and is not taken", LOG_STR("reason", line));
 }
 
 static size_t count_lines(const struct buf *b) {
@@ -116,6 +127,7 @@ static void reload_free(struct reload *r) {
     config_free(r->config);
     buf_fini(&r->changed);
     buf_fini(&r->restart);
+    buf_fini(&r->warnings);
     free(r);
 }
 
@@ -131,12 +143,14 @@ static tda_status refused(struct reload *r, const struct buf *report, tda_status
 }
 
 static tda_status taken(struct host *h, struct reload *r, char *note, size_t note_size) {
-    size_t n = count_lines(&r->changed), later = count_lines(&r->restart);
+    size_t n = count_lines(&r->changed), later = count_lines(&r->restart), bad = count_lines(&r->warnings);
     r->before = h->reloads;
     h->reloads = r;
     say_paths("setting changed", &r->changed);
     say_paths("setting changed, which takes a restart to count", &r->restart);
-    snprintf(note, note_size, "%zu settings changed, %zu more need a restart", n, later);
+    say_warnings(&r->warnings);
+    int at = snprintf(note, note_size, "%zu settings changed, %zu more need a restart", n, later);
+    if (bad && at > 0 && (size_t)at < note_size) snprintf(note + at, note_size - (size_t)at, ", %zu warnings", bad);
     log_info("configuration read again", LOG_Z("note", note));
     return TDA_OK;
 }
@@ -157,32 +171,32 @@ tda_status host_reload(void *arg, char *note, size_t note_size) {
     buf_init(&report, REPORT_MAX);
     buf_init(&r->changed, PATHS_MAX);
     buf_init(&r->restart, PATHS_MAX);
+    buf_init(&r->warnings, PATHS_MAX);
     tda_status s = check_whole(h, r, &registry, &report);
     if (!s) s = config_diff(config_of(h), r->config, add_path, r);
     if (!s)
         swap_whole(h, r, registry, &report);
     else if (registry)
         plugins_discard(h->plugins, registry);
+    if (!s) plugins_foresee(r->config, &r->warnings);
     s = s ? refused(r, &report, s, note, note_size) : taken(h, r, note, note_size);
     buf_fini(&report);
     return s;
 }
 
-static void write_paths(struct jw *w, const char *key, const struct buf *paths) {
+static void write_lines(struct jw *w, const char *key, const struct buf *lines) {
+    tda_str line;
     jw_open_array(w, key);
-    for (const char *p = paths->p, *end = paths->p + paths->n; p && p < end;) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        jw_str(w, (tda_str){p, (size_t)(lf - p)});
-        p = lf + 1;
-    }
+    for (const char *p = lines->p; next_line(lines, &p, &line);) jw_str(w, line);
     jw_end_array(w);
 }
 
 void host_write_reload(void *arg, struct jw *w) {
     struct host *h = arg;
     if (!h->reloads) return;
-    write_paths(w, "changed", &h->reloads->changed);
-    write_paths(w, "restart", &h->reloads->restart);
+    write_lines(w, "changed", &h->reloads->changed);
+    write_lines(w, "restart", &h->reloads->restart);
+    if (h->reloads->warnings.n) write_lines(w, "warnings", &h->reloads->warnings);
 }
 
 void host_free_reloads(struct host *h) {

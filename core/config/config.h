@@ -160,6 +160,7 @@ void config_publish(struct config *first, const struct config *next);
 typedef void (*config_changed_fn)(void *arg, const char *path, bool fixed);
 tda_status config_diff(const struct config *before, const struct config *after, config_changed_fn fn, void *arg);
 
+const char *config_plugins_from(const struct config *c); /* where plugins.load stands: "tda.yaml:3:1", "default" */
 const struct config_provider *config_provider_find(const struct config *c, tda_str name); /* ASCII case does not matter */
 const struct config_server *config_server_find(const struct config *c, tda_str name);
 /* ns without a call after which a connection is closed; `s` NULL: a server of a user's own */

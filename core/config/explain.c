@@ -112,6 +112,10 @@ static void show_uids(const struct config_uids *u, const char *path, const char 
     fn(arg, &(struct shown){path, u->from ? u->from : "default", "", help, NULL, buf_str(text), false});
 }
 
+const char *config_plugins_from(const struct config *c) {
+    return c->shown->plugins_from;
+}
+
 /* The status of the text that values are put together in: after a failure what follows is without values. */
 static tda_status show_all(const struct config *c, show_fn fn, void *arg) {
     struct buf text;
@@ -314,7 +318,8 @@ void config_reference(struct buf *out) {
              "root and the daemon's own user |\n"
              "| identity.front_ends | list | none | names or numbers of unix users | | who may name users, on ipc |\n"
              "| plugins.load | list | " PLUGINS_DEFAULT " | names, absolute paths | TDA_PLUGINS | plugins: NAME.so in "
-             "plugins.dir, or absolute paths |\n"
+             "plugins.dir, or absolute paths; one that cannot be loaded is left out: plugin.list says why, and a reload "
+             "warns |\n"
              "| plugins.sha256 | map | | NAME: 64 hex digits | | a plugin whose file differs is refused |\n"
              "| plugins.allow_secrets | list | none | plugins' ids | | blocking plugins that may read credentials in clear "
              "(`needs secrets` in their note) |\n"

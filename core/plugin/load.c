@@ -83,7 +83,11 @@ static tda_status check_modes(int fd, const char *path, struct error *e) {
 
 static tda_status open_file(const struct config *c, const char *path, int *ret_fd, char *real, size_t *ret_size, struct error *e) {
     struct stat st;
-    if (!realpath(path, real)) return error_set(e, TDA_E_NOT_FOUND, "unreadable", "%s: %s", path, strerror(errno));
+    if (!realpath(path, real)) {
+        error_set(e, TDA_E_NOT_FOUND, "unreadable", "%s: %s", path, strerror(errno));
+        error_hint(e, "put the file there, or correct its name in plugins.load (or plugins.dir)");
+        return TDA_E_NOT_FOUND;
+    }
     int fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return error_set(e, TDA_E_NOT_FOUND, "unreadable", "%s: %s", real, strerror(errno));
     tda_status s = TDA_OK;
@@ -284,7 +288,8 @@ static tda_status open_module(int fd, void **ret, struct error *e) {
     return s;
 }
 
-tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *l, struct error *e) {
+/* The descriptor is that of the file that was judged. */
+static tda_status find_and_judge(const struct config *c, const char *name, struct loaded *l, int *ret_fd, struct error *e) {
     char path[PATH_MAX], real[PATH_MAX];
     int fd = -1;
     size_t size = 0;
@@ -296,11 +301,31 @@ tda_status plugin_load(const struct config *c, const char *name, const struct td
     free(l->file);
     l->file = str_dup(tda_str_of(real));
     s = judge_bytes(c, fd, size, l, e);
+    if (s)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return s;
+}
+
+tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *l, struct error *e) {
+    int fd = -1;
     void *module = NULL;
-    if (!s) s = open_module(fd, &module, e);
+    tda_status s = find_and_judge(c, name, l, &fd, e);
+    if (s) return s;
+    s = open_module(fd, &module, e);
     close(fd);
     if (!s) s = enter(l, module, host, e);
     return s ? s : get_tables(l, e);
+}
+
+tda_status plugin_judge(const struct config *c, const char *name, struct error *e) {
+    struct loaded l = {0};
+    int fd = -1;
+    tda_status s = find_and_judge(c, name, &l, &fd, e);
+    if (!s) close(fd);
+    loaded_fini(&l);
+    return s;
 }
 
 void loaded_fini(struct loaded *l) {

@@ -16,6 +16,8 @@ struct loaded {
 /* The error is one sentence: which requirement, what would fix it. What dlopen has mapped stays: never unloaded. `ret->file` is set
  * as soon as it is known. */
 tda_status plugin_load(const struct config *c, const char *name, const struct tda_host *host, struct loaded *ret, struct error *e);
+/* The same as far as it goes without executing anything: would a start take this file? [any] */
+tda_status plugin_judge(const struct config *c, const char *name, struct error *e);
 void loaded_fini(struct loaded *l);
 
 #endif

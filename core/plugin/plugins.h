@@ -79,6 +79,8 @@ struct registry;
 /* The plugins that are loaded, as providers of `c`. What does not fit the plugins' notes goes into the report: INVALID. BUSY while
  * a plugin.load is under way; one at a time. Ends with plugins_publish or plugins_discard. */
 tda_status plugins_prepare(struct plugins *ps, const struct config *c, struct registry **ret, struct buf *report);
+/* A line for each plugin of plugins.load that a start with `c` would refuse: its file is gone, or is not what may be loaded. */
+void plugins_foresee(const struct config *c, struct buf *report);
 void plugins_publish(struct plugins *ps, struct registry *r);
 void plugins_discard(struct plugins *ps, struct registry *r);
 /* The plugins as they would be, to check with; nothing may be called on it. */

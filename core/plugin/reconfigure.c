@@ -17,6 +17,16 @@ tda_status plugins_prepare(struct plugins *ps, const struct config *c, struct re
     return s;
 }
 
+void plugins_foresee(const struct config *c, struct buf *report) {
+    for (char **name = c->plugins; *name; name++) {
+        struct error e = {.retry_ms = -1};
+        tda_status s = plugin_judge(c, *name, &e);
+        if (!s) continue;
+        buf_addf(report, "%s: plugins.load: the next start would refuse \"%s\": %s%s%s\n", config_plugins_from(c), *name,
+                 e.text[0] ? e.text : status_text(s), e.hint[0] ? "; " : "", e.hint);
+    }
+}
+
 void plugins_publish(struct plugins *ps, struct registry *r) {
     registry_publish(ps, r);
     atomic_store(&ps->loading, false);

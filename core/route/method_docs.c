@@ -178,6 +178,8 @@ static const struct result_doc cancelled[] = {{"task, method, state", "text", "a
 static const struct result_doc reloaded[] = {
     {"changed", "list", "settings that have another value from now on"},
     {"restart", "list", "settings that have another value once the daemon is started again"},
+    {"warnings", "list",
+     "what was taken and will not work: plugins of plugins.load that the next start would refuse; absent: none"},
     {"note", "text", "how many"},
     END};
 static const struct result_doc responded[] = {{"task", "text", "its id"}, END};

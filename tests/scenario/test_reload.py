@@ -112,6 +112,22 @@ class Reload(unittest.TestCase):
         self.c.call("config.reload")
         self.assertEqual(self.ask("u", profile="FAST")["meta"]["model"], "m3", "and a good one is taken afterwards")
 
+    def test_a_plugin_that_the_next_start_would_refuse_is_warned_of(self):
+        absent = self.d.dir / "absent.so"
+        self.write(f"plugins: {{load: [openai, {absent}, nowhere]}}\n" + self.yaml())
+        reply = self.c.call("config.reload")
+        self.assertEqual(reply["restart"], ["plugins.load"])
+        self.assertEqual(len(reply["warnings"]), 2, reply)
+        for warning, words in zip(reply["warnings"], ((str(absent), "tda.yaml:2"), ("nowhere.so", "plugins.dir"))):
+            for word in words + ("plugins.load", "No such file", "put the file there"):
+                self.assertIn(word, warning)
+            self.assertIn(warning, self.d.text().replace('\\"', '"'))
+        self.assertIn("2 warnings", reply["note"])
+        absent.write_bytes(b"no ELF")
+        self.assertIn("ELF", self.c.call("config.reload")["warnings"][0])
+        self.write(self.yaml())
+        self.assertNotIn("warnings", self.c.call("config.reload"))
+
     def test_a_server_that_is_the_same_keeps_its_connection(self):
         server = f"mcp_servers:\n  it: {{command: [{sys.executable}, {SERVER}, normal], env: {{WHO: %s}}}}\n"
         self.write(self.yaml() + server % "one")
