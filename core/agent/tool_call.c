@@ -59,6 +59,8 @@ static void on_event(void *arg, const struct tda_event *event) {
     struct tool_call *c = arg;
     if (event->kind == TDA_EV_PROGRESS) event_progress(c->work, c->id, c->tool->name, event->text, event->json);
     if (event->kind != TDA_EV_CONTENT || !event->part) return;
+    bool is_structured = event->part->kind == TDA_PART_JSON && tda_str_eq(event->part->name, TDA_STR("structuredContent"));
+    c->has_structured |= is_structured;
     size_t max = (size_t)c->work->agent->config->calls_max_tool_result;
     size_t room = c->bytes < max ? max - c->bytes : 0;
     size_t size = event->part->text.n + event->part->data.n;
@@ -72,7 +74,7 @@ static void on_event(void *arg, const struct tda_event *event) {
         c->dropped += size;
         return;
     }
-    if (p->kind == TDA_PART_JSON && tda_str_eq(event->part->name, TDA_STR("structuredContent"))) c->structured = p;
+    if (is_structured && p->kind == TDA_PART_JSON) c->structured = p;
     c->bytes += p->text.n + p->data.n;
     if (size > p->text.n + p->data.n) c->dropped += size - p->text.n - p->data.n;
 }
@@ -86,10 +88,10 @@ static void say_cut(struct tool_call *c) {
 }
 
 /* In place of the result: what is not as it was promised is not shown to a model. */
-static void refuse_result(struct tool_call *c, const struct schema_report *why) {
+static void refuse_result(struct tool_call *c, const char *where, const char *why) {
     struct tda_part *p = arena_alloc(c->work->arena, sizeof *p);
-    char *text = arena_printf(c->work->arena, "[refused by the host: the result of %s does not keep its output schema: %s%s%s]",
-                              c->tool->name, why->where, why->where[0] ? " " : "the whole ", why->why);
+    char *text = arena_printf(c->work->arena, "[refused by the host: the result of %s of %s does not keep its output schema: %s%s]",
+                              c->tool->name, c->toolbox->who, where, why);
     c->n_parts = 0;
     c->dropped = 0;
     c->is_error = true;
@@ -98,17 +100,30 @@ static void refuse_result(struct tool_call *c, const struct schema_report *why) 
     part_add(c, p);
 }
 
+/* To MCP before 2025-06-18 an output schema means nothing: what stands there is the server's own. */
+static bool knows_schemas(const struct conn *conn) {
+    struct json_doc *info GUARD(json_free_p) = NULL;
+    json_parse(conn_server_info(conn), 0, &info, NULL);
+    tda_str version = json_str(json_key(json_root(info), TDA_STR("protocolVersion"))), first = TDA_STR("2025-06-18");
+    return version.n != first.n || memcmp(version.p, first.p, first.n) >= 0;
+}
+
 static void check_structured(struct tool_call *c) {
     struct json_doc *schema GUARD(json_free_p) = NULL, *value GUARD(json_free_p) = NULL;
     struct schema_report report;
-    if (c->is_error || !c->structured || !c->tool->output_schema) return;
+    if (c->is_error || !c->tool->output_schema) return;
+    if (!c->has_structured && knows_schemas(c->toolbox->conn)) refuse_result(c, "", "it has no structuredContent");
+    if (!c->structured) return;
     tda_status s = json_parse(tda_str_of(c->tool->output_schema), 0, &schema, NULL);
     if (!s) s = json_parse(c->structured->text, 0, &value, NULL);
     if (s == TDA_E_NOMEM) c->work->arena->refused = true; /* never shown unchecked */
     if (s) return;
     enum schema_verdict v = schema_check(json_root(schema), json_root(value), &report);
     if (v == SCHEMA_UNKNOWN) log_debug("a result is not checked", LOG_Z("tool", c->tool->name), LOG_Z("why", report.why));
-    if (v == SCHEMA_INVALID) refuse_result(c, &report);
+    if (v != SCHEMA_INVALID) return;
+    char where[sizeof report.where + 16];
+    snprintf(where, sizeof where, "%s ", report.where[0] ? report.where : "the whole");
+    refuse_result(c, where, report.why);
 }
 
 /* What users call servers of their own says nothing to an operator, and must not use up his table. */

@@ -54,12 +54,13 @@ struct tool_call {
     uint32_t n_parts, cap_parts;
     const struct tda_part *structured; /* of `parts`: what the tool's output schema is about */
     size_t bytes, dropped;
+    bool has_structured; /* though it may not be among `parts`, or not whole: too much came */
     bool is_error;
     bool cancelled;
 };
 
 /* Checks name and arguments, then asks the server. What comes beyond calls.max_tool_result is cut and said so; structured content
- * that does not keep the tool's output schema becomes an error result that says where. */
+ * that is not there, or does not keep the tool's output schema, becomes an error result that says where. */
 void tool_call_start(struct tool_call *c);
 void tool_call_cancel(struct tool_call *c);
 

@@ -16,7 +16,7 @@ class Catalogue(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tda-catalogue-", dir="/tmp"))
-        servers = {"full": {}, "bare": {"MCP_OFFERS": "tools"}, "none": {"MCP_OFFERS": ""}}
+        servers = {"full": {}, "bare": {"MCP_OFFERS": "tools"}, "none": {"MCP_OFFERS": ""}, "old": {"MCP_VERSION": "2025-03-26"}}
         cls.d = Daemon("contexts: {persistence: false}\ncalls: {max_tool_result: 4KiB}\nlog: {level: debug}\nmcp_servers:\n" + "".join(
             f"  {name}: {{command: [{sys.executable}, {SERVER}], env: {json.dumps({'MCP_RECORD': str(cls.folder / name), **env})}}}\n"
             for name, env in servers.items()))
@@ -111,6 +111,24 @@ class Tools(Catalogue):
         for name in ("rows_unknown", "rows_loop"):
             self.assertFalse(self.call_tool(name, value=bad)["is_error"], "what cannot be judged is not refused")
         self.assertIn("dialect that is not known", self.d.text())
+
+    def test_a_result_without_what_its_schema_is_about(self):
+        bare, failed = {"content": [{"type": "text", "text": "3 rows"}]}, {"content": [{"type": "text", "text": "no such table"}]}
+        got = self.call_tool("rows_as_given", value=bare)
+        self.assertEqual((len(got["content"]), got["is_error"]), (1, True))
+        for word in ("rows_as_given", "full", "output schema", "no structuredContent"):
+            self.assertIn(word, got["content"][0]["text"])
+        self.assertNotIn("3 rows", json.dumps(got))
+        got = self.call_tool("rows_as_given", value={**failed, "isError": True})
+        self.assertEqual((got["content"], got["is_error"]), (failed["content"], True), "an error needs none")
+        got = self.call_tool("rows_as_given", user="old", value=bare)
+        self.assertEqual((got["content"], got["is_error"]), (bare["content"], False), "a version that knows no output schemas")
+
+    def test_structured_content_for_which_there_is_no_room_is_there(self):
+        image = {"type": "image", "mimeType": "image/png", "data": "AAAA" * 1024}
+        got = self.call_tool("rows_as_given", value={"content": [image], "structuredContent": {"rows": []}})
+        self.assertFalse(got["is_error"], got)
+        self.assertIn("left out", got["content"][1]["text"])
 
     def test_progress_is_an_event_of_the_task(self):
         task = self.c.call("task.submit", user="full", method="tools.call", params={"name": "work", "arguments": {"steps": 3}})["task"]

@@ -2,7 +2,7 @@
 """A stdio MCP server with all that a catalogue can hold: tools with output schemas and annotations, prompts, resources, templates, completions.
 
 environment: MCP_RECORD=file for each line received; MCP_TOOLS=file with the tools as JSON, read at each listing (default: TOOLS);
-MCP_OFFERS=words of tools, prompts, resources, subscribe, completions (default: all)"""
+MCP_VERSION=the protocol version it insists on; MCP_OFFERS=words of tools, prompts, resources, subscribe, completions (default: all)"""
 import json
 import os
 import sys
@@ -24,6 +24,7 @@ TOOLS = [
     tool("rows_draft_07", ["value"], outputSchema={"$schema": DRAFT, **POINT}),
     tool("rows_unknown", ["value"], outputSchema={"$schema": "https://example.com/mine", **POINT}),
     tool("rows_loop", ["value"], outputSchema={"$ref": "#"}),
+    tool("rows_as_given", ["value"], outputSchema=POINT),
     tool("describe", ["db_name", "object_name", "limit"], ["db_name", "object_name"]),
     tool("dotted.name"), tool("dotted_name"),
     tool("work", ["steps"]),
@@ -39,7 +40,7 @@ def say(message):
 
 
 def call(name, args, meta):
-    if name == "give":  # the result itself is the argument
+    if name in ("give", "rows_as_given"):  # the result itself is the argument
         return args["value"]
     if name.startswith("rows"):
         return {"content": [{"type": "text", "text": json.dumps(args["value"])}], "structuredContent": args["value"]}
@@ -59,7 +60,7 @@ def answer(method, p):
             offers["resources"] = {"subscribe": "subscribe" in OFFERS}
         if "completions" in OFFERS:
             offers["completions"] = {}
-        return {"protocolVersion": p["protocolVersion"], "capabilities": offers, "serverInfo": {"name": "catalogue", "version": "1"}}
+        return {"protocolVersion": os.environ.get("MCP_VERSION", p["protocolVersion"]), "capabilities": offers, "serverInfo": {"name": "catalogue", "version": "1"}}
     if method == "tools/list":
         return {"tools": json.load(open(os.environ["MCP_TOOLS"])) if "MCP_TOOLS" in os.environ else TOOLS}
     if method == "tools/call":
