@@ -13,7 +13,7 @@ enum conn_state { CONN_OPENING, CONN_READY, CONN_OVER };
 enum conn_token {
     TOKEN_PROBE = 1, /* silence, after server/discover */
     TOKEN_LOG,       /* a second of log lines is over */
-    TOKEN_STAND,     /* open the stream for what the server says unasked */
+    TOKEN_STAND,     /* open the stream for what the server says unasked; it is open: it has stood for a while */
     TOKEN_SETTLE,    /* the standing stream takes its time: ready without it */
     TOKEN_FRESH,     /* the list of tools is no longer fresh (ttlMs) */
     TOKEN_RESUME     /* + slot, 1 to RESUME_SLOTS */

@@ -5,15 +5,11 @@
 
 #include "conn.h"
 
-enum { SETTLE_MS = 1000, STAND_MIN_MS = 1000, STAND_MAX_MS = 60000 };
+enum { SETTLE_MS = 1000, STAND_MIN_MS = 1000, STAND_MAX_MS = 60000, STAND_GOOD_MS = 30000, STAND_FAILURES_MAX = 8 };
 
 static tda_status open_http(struct conn *c) {
     era_opened(c);
     return TDA_OK;
-}
-
-static tda_status send(struct conn *c, struct exchange *x, tda_str text) {
-    return http_post(c, x, c->url, text);
 }
 
 /* ---- the standing stream ---- */
@@ -25,9 +21,17 @@ void http_settled(struct conn *c) {
     conn_ready(c);
 }
 
+static void standing_is_good(struct http *h) {
+    h->delay_ms = 0;
+    h->stand_failures = 0;
+}
+
 void http_stand(struct conn *c) {
     struct stream *s = &c->http.standing;
-    if (s->flow) return;
+    if (s->flow) { /* it has stood for STAND_GOOD_MS */
+        standing_is_good(&c->http);
+        return;
+    }
     s->status = 0;
     s->has_events = 0;
     if (http_open(c, NULL, c->url, ABSENT, s, &s->flow)) http_settled(c);
@@ -36,18 +40,42 @@ void http_stand(struct conn *c) {
 /* Servers may ask their user on it, so it should be there before the first call. */
 static void settle(struct conn *c) {
     c->http.is_settling = 1;
+    standing_is_good(&c->http);
     conn_timer(c, TOKEN_SETTLE, SETTLE_MS);
     http_stand(c);
 }
 
+/* Used anew, a server is asked anew for the stream that it kept refusing, and before the call: it may ask its user on it. */
+static tda_status send(struct conn *c, struct exchange *x, tda_str text) {
+    if (x && c->http.stand_failures == STAND_FAILURES_MAX) {
+        standing_is_good(&c->http);
+        http_stand(c);
+    }
+    return http_post(c, x, c->url, text);
+}
+
+static void rest(struct conn *c, tda_str why) {
+    char status[32];
+    snprintf(status, sizeof status, "HTTP %d", (int)c->http.standing.status);
+    if (c->http.standing.status) why = tda_str_of(status);
+    conn_log(c, TDA_LOG_WARN,
+             "the stream for what the server says unasked has failed %d times in a row (%.*s); it rests until the next request",
+             STAND_FAILURES_MAX, CUT(why, 200));
+}
+
 /* That a server has none is its right: 405, and 404 of some. What ends comes again: soon when the server says so or sends
- * something, else later and later. */
-static void standing_over(struct conn *c) {
+ * something, else later and later, and no more once it has often been in vain. */
+static void standing_over(struct conn *c, tda_str why) {
     struct http *h = &c->http;
     struct stream *s = &h->standing;
     s->flow = 0;
+    conn_timer(c, TOKEN_STAND, 0);
     http_settled(c);
     if (s->status >= 300 && s->status < 500) return;
+    if (++h->stand_failures == STAND_FAILURES_MAX) {
+        rest(c, why);
+        return;
+    }
     if (s->has_events && s->retry_ms >= 0 && s->barren < BARREN_MAX) {
         conn_timer(c, TOKEN_STAND, s->retry_ms < 100 ? 100 : s->retry_ms);
     } else {
@@ -62,12 +90,13 @@ static void standing_event(struct conn *c, const struct tda_flow_event *event) {
     struct stream *s = &c->http.standing;
     if (event->kind == TDA_FLOW_STATUS) {
         stream_begin(s, event);
+        if (s->has_events) conn_timer(c, TOKEN_STAND, STAND_GOOD_MS);
         http_settled(c);
     } else if (event->kind == TDA_FLOW_ITEM && s->has_events) {
-        c->http.delay_ms = 0;
+        standing_is_good(&c->http);
         if (stream_remember(s, event)) receive_item(c, event->data, NULL);
     } else if (event->kind == TDA_FLOW_END || event->kind == TDA_FLOW_FAIL) {
-        standing_over(c);
+        standing_over(c, event->text);
     }
 }
 

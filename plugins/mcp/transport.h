@@ -39,6 +39,7 @@ struct http {
     char *endpoint;                 /* where HTTP+SSE posts to */
     struct stream standing;         /* the GET stream of a session, or of HTTP+SSE */
     uint32_t delay_ms;              /* until the standing stream is opened again */
+    uint32_t stand_failures;        /* of it in a row; as many as there may be: it rests until the next request */
     uint8_t is_settling;            /* the connection becomes ready once the standing stream is there, or is not */
     uint8_t is_reopening;           /* a new session is being made */
     tda_flow lingering[LINGER_MAX]; /* answered, but not ended: so that their connection can be used again */

@@ -290,6 +290,69 @@ Test(http, a_lost_session_is_made_anew_and_what_was_refused_is_sent_once_more) {
     }
 }
 
+static struct tda_test_conn *connect_with_stream(struct tda_test *t) {
+    struct tda_test_conn *c = tda_test_connect(t, "http", URL);
+    if (has(body_of(newest(c)), "server/discover")) tda_test_answer(newest(c), 400, JSON, TDA_STR("{}"));
+    answer_http(newest(c), 200, JSON "\nmcp-session-id: one", "result", INITIALIZED);
+    tda_test_answer(newest(c), 202, "", TDA_STR(""));
+    return c;
+}
+
+/* Fails each GET that comes within the time; how many came. */
+static unsigned fail_standing(struct tda_test *t, struct tda_test_conn *c, unsigned seconds) {
+    unsigned n = 0;
+    for (unsigned i = 0; i <= seconds * 10; i++) {
+        struct tda_test_flow *f = newest(c);
+        if (tda_test_is_open(f) && strcmp(tda_test_request(f)->method.p, "GET") == 0) {
+            tda_test_answer(f, 503, "", TDA_STR(""));
+            n++;
+        }
+        tda_test_advance(t, 100);
+    }
+    return n;
+}
+
+Test(http, a_standing_stream_that_keeps_failing_rests_until_the_server_is_used) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_with_stream(t);
+    unsigned n = fail_standing(t, c, 7);
+    cr_assert(n == 4, "at once, after 1, 2 and 4 s, not %u times", n);
+    n += fail_standing(t, c, 600);
+    cr_assert(n == 8, "%u times", n);
+    must_have(tda_test_conn_transcript(c), "8 times in a row");
+    n = fail_standing(t, c, 3600);
+    cr_assert(n == 0, "%u times", n);
+    struct tda_test_flow *last = newest(c);
+    tda_test_conn_start(c, TDA_AOP_LIST_TOOLS, NULL, NULL);
+    must_have(body_of(newest(c)), "tools/list");
+    size_t i = 0;
+    while (tda_test_conn_flow_of(c, i) != last) i++;
+    struct tda_test_flow *get = tda_test_conn_flow_of(c, i + 1);
+    cr_assert(strcmp(tda_test_request(get)->method.p, "GET") == 0, "the stream is there before the call");
+    tda_test_answer(get, 503, "", TDA_STR(""));
+    tda_test_answer(newest(c), 503, "", TDA_STR(""));
+    n = fail_standing(t, c, 3600);
+    cr_assert(n == 7, "as often as before, not %u times more", n);
+    cr_assert(tda_test_close(t) == 0);
+}
+
+Test(http, a_standing_stream_that_stood_for_a_while_has_not_failed) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_with_stream(t);
+    for (int i = 0; i < 20; i++) {
+        struct tda_test_flow *f = newest(c);
+        cr_assert(tda_test_is_open(f) && strcmp(tda_test_request(f)->method.p, "GET") == 0, "attempt %d", i);
+        tda_test_status(f, 200, SSE);
+        tda_test_advance(t, 60000);
+        cr_assert(newest(c) == f && tda_test_is_open(f));
+        tda_test_end(f);
+        tda_test_advance(t, 1000);
+    }
+    unsigned n = fail_standing(t, c, 3600);
+    cr_assert(n == 7, "and the end of the last that stood, not %u times", n);
+    cr_assert(tda_test_close(t) == 0);
+}
+
 Test(http, a_session_is_ended_and_nobody_waits_long_for_it) {
     struct tda_test *t = tda_test_open(PLUGIN);
     struct tda_test_conn *c = connect_session(t);
