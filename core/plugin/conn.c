@@ -26,6 +26,7 @@ void conn_unref(struct conn *c) {
     if (c->kept) c->kept_drop(NULL, c->kept);
     for (size_t i = 0; i < CTX_FIELDS; i++) free(c->fields[i]);
     free(c->url);
+    free(c->session_id);
     secrets_unref(c->secrets);
     buf_fini(&c->info);
     health_unref(c->health);
@@ -68,7 +69,7 @@ void conn_say(struct conn *c, enum conn_log_from from, tda_str text) {
     struct buf line;
     if (conn_is_shared(c) && from != LOG_FROM_HOST) return;
     clean(c, text, &line);
-    conn_log_add(&c->health->log, from, buf_str(&line));
+    conn_log_add(&c->health->log, from, tda_str_of(c->session_id), buf_str(&line));
     buf_fini(&line);
 }
 

@@ -129,6 +129,12 @@ bool conn_make_room(struct plugin_loop *pl, const char *user) {
 
 /* ---- acquiring ---- */
 
+/* In a context that all share nobody is told of others' sessions. Without memory nobody is told of this one. */
+static void name_session(struct conn *c, const char *hash, tda_str session) {
+    memcpy(c->session, hash, sizeof c->session);
+    if (hash[0] && c->owner.user[0]) c->session_id = str_dup(session);
+}
+
 static tda_status get(const struct call_spec *spec, tda_str session, struct server_ref *server, struct conn **ret, bool *ret_new,
                       struct error *e) {
     struct plugin_loop *pl = plugin_loop_here();
@@ -143,7 +149,7 @@ static tda_status get(const struct call_spec *spec, tda_str session, struct serv
     if (*ret) return TDA_OK;
     tda_status s = conn_new(spec, server, ret, e);
     if (s) return s;
-    memcpy((*ret)->session, hash, sizeof hash);
+    name_session(*ret, hash, session);
     add(set, *ret);
     return TDA_OK;
 }

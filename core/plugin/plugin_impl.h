@@ -313,6 +313,7 @@ struct conn {
     struct conn_set *set; /* NULL: it has left, and no request finds it any more */
     LIST_ENTRY(conn) of_set;
     char session[33];                       /* of a stateful server: hash of user and session; "": of none */
+    char *session_id;                       /* as its user says it, for its log alone; NULL: of none, or of no single user */
     struct timer idle;                      /* closes it when nobody has used it for a while */
     int64_t used_ns;                        /* when the last holder let go */
     void *kept;                             /* conn_keep */

@@ -150,7 +150,9 @@ static const struct result_doc servers[] = {{"servers[]", "object", "as the memb
 static const struct result_doc probed[] = {
     {"steps[]", "object", "step (connect, tools, prompts, resources), us: microseconds, count or error"}, SERVER_ROW, META, END};
 static const struct result_doc said[] = {{"server", "text", "its name"},
-                                         {"lines[]", "object", "n (counts from 1), at, from (stderr, server, host), text"},
+                                         {"lines[]", "object",
+                                          "n (counts from 1), at, from (stderr, server, host), text; session: whose connection "
+                                          "said it, absent when it is of no single session"},
                                          {"next", "number", "give it as `after` for what follows"},
                                          META,
                                          END};

@@ -176,6 +176,31 @@ class Knowing(unittest.TestCase):
             self.assertEqual(logs(d, "a", "s")["lines"], [], "but not of one who is erased")
             self.assertEqual(len([t for t in logs(d, "b", "s")["lines"] if t["from"] == "stderr"]), 5)
 
+    def test_a_line_says_of_which_session_it_is(self):
+        shell = f"echo it is $0 >&2; exec {sys.executable} {SERVER}"
+        section = f"command: [sh, -c, '{shell}', \"${{session_hash}}\"]"
+        with daemon({"s": section, "one": command()}) as d:
+            configure(d, "a", "s")
+            sessions = [d.client.call("session.create", user="a")["session"] for _ in range(2)]
+            for s in sessions:
+                tool(d, "a", "count", session=s)
+            said = {}
+            for line in logs(d, "a", "s")["lines"]:
+                said.setdefault(line.get("session"), []).append(line)
+            self.assertEqual(set(said), {None, *sessions}, "configure's own connection is of none")
+            for lines in said.values():
+                self.assertEqual([x["text"] for x in lines if x["from"] == "host"][0], "connecting")
+                self.assertEqual(len([x for x in lines if x["from"] == "stderr"]), 1)
+            words = {s: [x["text"] for x in lines if x["from"] == "stderr"][0] for s, lines in said.items()}
+            self.assertEqual(len(set(words.values())), 3, "each session's process has another hash")
+            shown = tda("--socket", d.url, "--user", "a", "mcp", "logs", "s")
+            self.assertIn(f"[{sessions[0]}]", shown.stdout, shown.stderr)
+            d.client.call("user.delete", user="a")
+            self.assertEqual(logs(d, "a", "s")["lines"], [])
+            configure(d, "b", "one")
+            tool(d, "b", "count", session=d.client.call("session.create", user="b")["session"])
+            self.assertFalse([x for x in logs(d, "b", "one")["lines"] if "session" in x], "one connection for all of his sessions")
+
     def test_a_log_is_bounded(self):
         with daemon({"s": command("noisy")}) as d:
             configure(d, "a", "s")

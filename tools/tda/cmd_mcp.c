@@ -108,6 +108,11 @@ static int probe(const struct options *o) {
 static void print_line(struct json line) {
     print_word(stdout, "", json_str(json_key(line, TDA_STR("at"))));
     printf("  %-6.*s", STR_FMT(json_str(json_key(line, TDA_STR("from")))));
+    tda_str session = json_str(json_key(line, TDA_STR("session")));
+    if (session.n) {
+        print_word(stdout, "  [", session);
+        putchar(']');
+    }
     print_word(stdout, "  ", json_str(json_key(line, TDA_STR("text"))));
     putchar('\n');
 }

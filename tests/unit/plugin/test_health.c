@@ -121,7 +121,7 @@ Test(health, ended_ones_are_kept_for_an_hour_and_not_without_end) {
     for (int i = 0; i < 5000; i++) {
         snprintf(user, sizeof user, "u%d", i);
         struct health *h = get(user, "s");
-        conn_log_add(&h->log, LOG_FROM_STDERR, TDA_STR("something"));
+        conn_log_add(&h->log, LOG_FROM_STDERR, TDA_STR(""), TDA_STR("something"));
         health_unref(h);
         now += NS_PER_MS;
     }
@@ -166,7 +166,7 @@ Test(conn_log, the_last_lines_are_kept_and_numbered) {
     buf_init(&out, 1 << 20);
     for (int i = 1; i <= 5000; i++) {
         int n = snprintf(line, sizeof line, "line number %d, with something behind it", i);
-        conn_log_add(&log, i % 2 ? LOG_FROM_STDERR : LOG_FROM_SERVER, (tda_str){line, (size_t)n});
+        conn_log_add(&log, i % 2 ? LOG_FROM_STDERR : LOG_FROM_SERVER, TDA_STR(""), (tda_str){line, (size_t)n});
         cr_assert(log.lines.n <= CONN_LOG_MAX);
     }
     cr_assert(log.lines.n > CONN_LOG_MAX / 2, "and not too few of them");
@@ -192,8 +192,8 @@ Test(conn_log, one_line_is_cut_and_an_empty_one_is_a_line) {
     memset(huge, 'x', sizeof huge);
     conn_log_init(&log);
     buf_init(&out, 1 << 20);
-    for (int i = 0; i < 100; i++) conn_log_add(&log, LOG_FROM_STDERR, (tda_str){huge, sizeof huge});
-    conn_log_add(&log, LOG_FROM_HOST, TDA_STR(""));
+    for (int i = 0; i < 100; i++) conn_log_add(&log, LOG_FROM_STDERR, TDA_STR(""), (tda_str){huge, sizeof huge});
+    conn_log_add(&log, LOG_FROM_HOST, TDA_STR(""), TDA_STR(""));
     cr_assert(log.n == 101 && log.lines.n <= CONN_LOG_MAX);
     cr_assert(str_has(text_of(&log, 100, 1, &out), TDA_STR("\"text\":\"\"")));
     buf_fini(&out);
