@@ -105,13 +105,19 @@ void conn_unsubscribe(struct conn *c, tda_str uri);
 
 /* ---- receive.c ---- */
 
-/* One message, or a batch of them, that came. via: the exchange on whose stream it came; NULL: not known. E_SYNTAX: it is none. */
+/* One message, or a batch of them, that came. via: the exchange on whose stream it came; NULL: not known. E_SYNTAX: it is none;
+ * E_LIMIT: it is nested too deep. */
 tda_status receive(struct conn *c, tda_str text, struct exchange *via);
 /* The same for a line or an event, of which some rubbish is borne. */
 void receive_item(struct conn *c, tda_str text, struct exchange *via);
 void reply_result(struct conn *c, tda_str id, tda_str result);
 void reply_error(struct conn *c, tda_str id, int64_t code, const char *text);
 void say_cancelled(struct conn *c, int64_t id);
+
+/* ---- broken.c ---- */
+
+/* Fails who waits for this answer, which cannot be parsed; 0: it is none, or nobody's. */
+int broken_answer(struct conn *c, tda_str text, tda_status why, struct exchange *via);
 
 /* ---- notices.c: what a server says unasked ---- */
 

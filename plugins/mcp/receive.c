@@ -128,7 +128,7 @@ tda_status receive(struct conn *c, tda_str text, struct exchange *via) {
     tda_json root;
     int taken = 0;
     tda_status status = mcp_json->parse(c->handle, text, &root);
-    if (status) return status == TDA_E_NOMEM ? status : TDA_E_SYNTAX;
+    if (status) return status == TDA_E_NOMEM || status == TDA_E_LIMIT ? status : TDA_E_SYNTAX;
     if (mcp_json->type(root) != TDA_JSON_ARRAY) return take_message(c, root, via) ? TDA_OK : TDA_E_SYNTAX;
     /* batches were part of 2025-03-26 */
     for (tda_json m = mcp_json->first(root); mcp_json->type(m) && c->state != CONN_OVER; m = mcp_json->next(m))
@@ -148,6 +148,7 @@ void receive_item(struct conn *c, tda_str text, struct exchange *via) {
         conn_fail(c, TDA_C_INTERNAL, "out of memory: a message of the server could not be read");
         return;
     }
+    if (broken_answer(c, text, status, via)) return;
     if (c->garbage++ == 0) conn_log(c, TDA_LOG_WARN, "what the server sent is no JSON-RPC, ignored: %.*s", CUT(text, 80));
     if (c->garbage > GARBAGE_MAX)
         conn_fail(c, TDA_C_PROTOCOL, "the server sent %u messages in a row that are no JSON-RPC, the last begins: %.*s", c->garbage,

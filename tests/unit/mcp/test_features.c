@@ -101,6 +101,101 @@ Test(features, a_completion_whose_params_cannot_be_read_is_not_sent) {
     cr_assert(tda_test_close(t) == 0);
 }
 
+/* ---- answers that cannot be read ---- */
+
+static void say_deep(struct tda_test_flow *f, const char *before, const char *after) {
+    char text[1200];
+    int n = snprintf(text, sizeof text, "%s", before);
+    memset(text + n, '[', 400);
+    memset(text + n + 400, ']', 400);
+    snprintf(text + n + 800, sizeof text - (size_t)n - 800, "%s", after);
+    say(f, text);
+}
+
+static void must_fail(struct tda_test_call *call, const char *word) {
+    cr_assert(tda_test_done(call), "it still waits");
+    cr_assert(tda_test_result(call)->cls == TDA_C_PROTOCOL);
+    must_have(tda_test_result(call)->text.p, word);
+    must_have(tda_test_result(call)->text.p, "tools/call");
+}
+
+/* Two calls wait, the first with the id of its request in `ret_id`. */
+static void start_two(struct tda_test_conn *c, struct tda_test_call *two[2], long long *ret_id) {
+    for (int i = 0; i < 2; i++) {
+        two[i] = tda_test_conn_start(c, TDA_AOP_CALL_TOOL, "t", "{}");
+        long long id = id_of(line_with(pipe_of(c), "tools/call"));
+        if (i == 0) *ret_id = id;
+    }
+}
+
+Test(features, an_answer_that_cannot_be_read_fails_its_call_at_once) {
+    static const struct {
+        const char *before, *after, *word; /* with the id as %lld in one of them */
+    } rows[] = {
+        {"{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":", "}", "nested too deep"},
+        {"{\"result\":{\"id\":1,\"x\\\"\":\"}\\\\\",\"y\":", "} , \"id\" : %lld }", "nested too deep"},
+        {"{\"id\":%lld,\"error\":{\"code\":1,\"message\":\"\xff\"},\"x\":", "}", "cannot be read"},
+        {"{\"id\":%lld,\"result\":{\"cut\":", "", "cannot be read"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tda_test *t = tda_test_open(PLUGIN);
+        struct tda_test_conn *c = connect_legacy(t);
+        struct tda_test_call *two[2];
+        char before[200], after[200];
+        long long id;
+        start_two(c, two, &id);
+        snprintf(before, sizeof before, rows[i].before, id);
+        snprintf(after, sizeof after, rows[i].after, id);
+        say_deep(pipe_of(c), before, after);
+        must_fail(two[0], rows[i].word);
+        cr_assert(0 == tda_test_done(two[1]), "row %zu: the other one waits for its own", i);
+        reply_to(pipe_of(c), id + 1, "result", "{\"content\":[]}");
+        cr_assert(tda_test_done(two[1]) && tda_test_result(two[1])->cls == TDA_C_OK);
+        cr_assert(tda_test_close(t) == 0);
+    }
+}
+
+Test(features, an_answer_without_an_id_is_that_of_the_only_call) {
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_legacy(t);
+    struct tda_test_call *two[2];
+    long long id;
+    start_two(c, two, &id);
+    say_deep(pipe_of(c), "{\"jsonrpc\":\"2.0\",\"result\":", "}");
+    cr_assert(0 == tda_test_done(two[0]) && 0 == tda_test_done(two[1]), "it could be either's");
+    reply_to(pipe_of(c), id, "result", "{\"content\":[]}");
+    say_deep(pipe_of(c), "{\"jsonrpc\":\"2.0\",\"result\":", "}");
+    must_fail(two[1], "nested too deep");
+    cr_assert(tda_test_close(t) == 0);
+}
+
+Test(features, what_is_no_answer_fails_nobody) {
+    static const char *const lines[] = {"{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"ping\",\"params\":",
+                                        "{\"id\":%lld,\"level\":",
+                                        "result \"id\":%lld,",
+                                        "[{\"id\":%lld,\"result\":",
+                                        "{\"a\":{\"id\":%lld,\"result\":",
+                                        "{\"a\":\"\\\",\"id\":%lld,\"result\":",
+                                        "{\"result\":1,\"id\":9%lld,\"x\":",
+                                        "{\"result\":1,\"id\":-%lld,\"id\":999999999999999999999,\"x\":"};
+    struct tda_test *t = tda_test_open(PLUGIN);
+    struct tda_test_conn *c = connect_legacy(t);
+    struct tda_test_call *two[2];
+    char text[200];
+    long long id;
+    start_two(c, two, &id);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        snprintf(text, sizeof text, lines[i], id);
+        say_deep(pipe_of(c), text, "}");
+        say(pipe_of(c), text);
+        cr_assert(0 == tda_test_done(two[0]) && 0 == tda_test_done(two[1]), "row %zu: <%s>", i, text);
+    }
+    must_have(tda_test_conn_transcript(c), "no JSON-RPC, ignored");
+    reply_to(pipe_of(c), id, "result", "{\"content\":[]}");
+    cr_assert(tda_test_done(two[0]) && tda_test_result(two[0])->cls == TDA_C_OK);
+    cr_assert(tda_test_close(t) == 0);
+}
+
 /* ---- input on the way ---- */
 
 Test(features, input_goes_back_with_the_state_as_it_came) {
