@@ -71,13 +71,11 @@ void token_create(struct request *q) {
     *r = (struct token_request){.q = q};
     tda_status s = read_spec(q, &r->token, &e);
     if (!s) s = identity_create(identity_of(q), &r->token, r->text, &e);
-    if (s) {
-        request_reply(q, &e);
-        return;
-    }
-    s = jobs_run_now(router_options(q->router)->jobs, TDA_STR("token_save"), on_created, r, &e);
+    bool is_made = !s;
+    if (is_made) s = jobs_run_now(router_options(q->router)->jobs, TDA_STR("token_save"), on_created, r, &e);
     if (!s) return;
-    identity_revoke(identity_of(q), tda_str_of(r->token.id), NULL);
+    wipe(r->text, sizeof r->text); /* drawn, though it may not be made */
+    if (is_made) identity_revoke(identity_of(q), tda_str_of(r->token.id), NULL);
     request_reply(q, &e);
 }
 
