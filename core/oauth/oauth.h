@@ -54,6 +54,10 @@ tda_status oauth_token(struct oauth *oa, const char *user, const struct oauth_se
 /* [loop] The server let a request with that token in: when it refuses it later, the token is too old, and renewing it helps. */
 void oauth_let_in(struct oauth *oa, const char *user, const struct oauth_server *server, uint64_t serial);
 
+/* [loop] The server answers 401 to that token. True: it is one that the user's consent has just brought and that was good for
+ * nothing yet, so another would not be better. It is dropped, and `e` (authorization_failed) is for all who carried it. */
+bool oauth_refused(struct oauth *oa, const char *user, const struct oauth_server *server, uint64_t serial, struct error *e);
+
 struct oauth_wait;
 struct oauth_request {
     struct loop *loop; /* the caller's: all callbacks come on it, later */

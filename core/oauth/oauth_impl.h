@@ -64,6 +64,7 @@ struct vault {
     enum token_source source;
     uint64_t serial;
     bool let_in;                  /* it was good once */
+    uint64_t in_vain;             /* serial of the last one that was refused at once though the user had consented; 0: none */
     int64_t renew_ns, expires_ns; /* monotonic; 0: not said */
     size_t access_n, refresh_n;
 };

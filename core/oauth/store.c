@@ -266,6 +266,32 @@ void oauth_let_in(struct oauth *oa, const char *user, const struct oauth_server 
     credential_unref(c);
 }
 
+/* Under the lock. */
+static bool note_refused(struct credential *c, uint64_t serial) {
+    struct vault *v = c->vault;
+    if (v->serial == serial && v->source == TOKEN_BY_USER && !v->let_in) {
+        drop_token(c);
+        v->in_vain = serial;
+        c->oauth->failed++;
+    }
+    return v->in_vain == serial;
+}
+
+bool oauth_refused(struct oauth *oa, const char *user, const struct oauth_server *server, uint64_t serial, struct error *e) {
+    struct credential *c;
+    if (!serial || credential_get(oa, user, server, false, &c)) return false;
+    pthread_mutex_lock(&oa->lock);
+    bool in_vain = note_refused(c, serial);
+    if (in_vain)
+        error_set(e, TDA_E_DENIED, "authorization_failed",
+                  "authorisation at %.100s: the server %.64s refuses (401) the token that the user's consent has just brought; its "
+                  "operator must say why, and another call asks anew",
+                  c->vault->issuer, server->name);
+    pthread_mutex_unlock(&oa->lock);
+    credential_unref(c);
+    return in_vain;
+}
+
 tda_status credential_refresh_token(struct credential *c, struct buf *out) {
     pthread_mutex_lock(&c->oauth->lock);
     tda_status s = c->refresh ? TDA_OK : TDA_E_NOT_FOUND;

@@ -1,6 +1,7 @@
 /* Questions to users: a server's own (TDA_CONN_ASK), and the host's on the way to a server (an authorisation). Each goes to one who
  * waits for this connection - the call it is for, else the latest that can be asked, else one that waits for it to become ready -
- * and is answered once: by the user, or with `cancel` when nobody can be asked or the one who was asked is gone. */
+ * and is answered once: by the user, or, when nobody can be asked or the one who was asked is gone, with `cancel`; the host's own
+ * then without a word, for it may ask another. */
 #include "plugin/plugin_impl.h"
 
 #define CANCEL_JSON "{\"action\":\"cancel\"}"
@@ -11,7 +12,7 @@ struct ask {
     SLIST_ENTRY(ask) entry;
     uint64_t number;
     char *id;              /* the server's; NULL: the host's own */
-    struct asker *asker;   /* who was asked; NULL: nobody, it is answered with `cancel` soon */
+    struct asker *asker;   /* who was asked; NULL: nobody (any more), it is answered soon */
     ask_answered answered; /* the host's own */
     void *arg;
 };
@@ -104,16 +105,14 @@ static void answer(struct conn *c, struct ask *a, tda_str json) {
     free(told.id);
 }
 
-/* Nobody to ask: the answer follows, never from inside. */
-static void put(struct conn *c, struct ask *a, const struct call *about, tda_str json) {
+/* False: there is nobody to ask. */
+static bool put(struct conn *c, struct ask *a, const struct call *about, tda_str json) {
     struct asker *asker = find_asker(c, about);
     struct question q = {.number = a->number, .json = json, .conn = c, .is_authorization = a->answered != NULL};
-    if (asker && asker->on_ask(asker->arg, &q)) {
-        a->asker = asker;
-        clock_stops(c, asker);
-    } else {
-        conn_queue_step(c);
-    }
+    if (!asker || !asker->on_ask(asker->arg, &q)) return false;
+    a->asker = asker;
+    clock_stops(c, asker);
+    return true;
 }
 
 /* ---- the server's ---- */
@@ -133,7 +132,7 @@ tda_status ask_take(struct conn *c, const struct tda_conn_event *event) {
     if (event->call && (!about || about->conn != c)) return TDA_E_STALE;
     struct ask *a = ask_new(c, event->id);
     if (!a) return TDA_E_LIMIT;
-    put(c, a, about, event->json);
+    if (!put(c, a, about, event->json)) conn_queue_step(c); /* the answer follows, never from inside */
     return TDA_OK;
 }
 
@@ -153,8 +152,9 @@ tda_status conn_ask(struct conn *c, struct call *about, tda_str json, ask_answer
     a->answered = fn;
     a->arg = arg;
     *ret_number = a->number;
-    put(c, a, about, json);
-    return TDA_OK;
+    if (put(c, a, about, json)) return TDA_OK;
+    ask_free(c, a);
+    return TDA_E_NOT_FOUND;
 }
 
 void conn_ask_cancel(struct conn *c, uint64_t number) {
@@ -182,17 +182,21 @@ void asks_leave(struct conn *c, struct asker *asker) {
     }
 }
 
+static void answer_for_nobody(struct conn *c, struct ask *a) {
+    answer(c, a, a->answered ? (tda_str){0} : cancelled);
+}
+
 /* From the start after each: the one who hears may end others. */
 void asks_step(struct conn *c) {
     struct ask *a = SLIST_FIRST(&c->asks);
     while (a) {
         bool nobody = !a->asker;
-        if (nobody) answer(c, a, cancelled);
+        if (nobody) answer_for_nobody(c, a);
         a = nobody ? SLIST_FIRST(&c->asks) : SLIST_NEXT(a, entry);
     }
 }
 
 void asks_end(struct conn *c) {
     struct ask *a;
-    while ((a = SLIST_FIRST(&c->asks))) answer(c, a, cancelled);
+    while ((a = SLIST_FIRST(&c->asks))) answer_for_nobody(c, a);
 }

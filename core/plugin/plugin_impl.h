@@ -388,8 +388,8 @@ tda_status ask_over(struct conn *c, const struct tda_conn_event *event); /* TDA_
 void asks_leave(struct conn *c, struct asker *a);                        /* it can be asked no longer */
 void asks_step(struct conn *c);                                          /* in the connection's step */
 void asks_end(struct conn *c);                                           /* the connection has ended */
-/* The host's own question, to `about` or whoever waits. `fn` comes once, later or from conn_answer, with {"action": "cancel"} when
- * nobody can be asked, unless conn_ask_cancel takes it back before. LIMIT, NOMEM, CLOSED. */
+/* The host's own question, to `about` or whoever waits. `fn` comes once, later or from conn_answer, with absent json when the one
+ * who was asked is gone, unless conn_ask_cancel takes it back before. NOT_FOUND: nobody can be asked; LIMIT, NOMEM, CLOSED. */
 typedef void (*ask_answered)(void *arg, tda_str json);
 tda_status conn_ask(struct conn *c, struct call *about, tda_str json, ask_answered fn, void *arg, uint64_t *ret_number);
 void conn_ask_cancel(struct conn *c, uint64_t number);

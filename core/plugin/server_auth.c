@@ -3,7 +3,8 @@
  * is kept back, the user authorised (core/oauth), and the request sent again: the plugin sees only what came in the end.
  *
  * One authorisation at a time for a connection; all of its requests that need it wait for that one. The user's part of it is a
- * question of the host's (asks.c), and while it is open no deadline of who waits runs. */
+ * question of the host's (asks.c), and while it is open no deadline of who is asked runs. When he goes, another who waits is asked.
+ * A token that his consent has just brought, and that the server refuses, is the end: he would be asked for ever. */
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -154,14 +155,17 @@ static void forget_question(struct conn *c) {
     c->auth.url = NULL;
 }
 
-static void give_up(struct conn *c, const char *text) {
+static void give_up(struct conn *c, const char *kind, const char *text) {
     struct error e = {.retry_ms = -1};
     oauth_wait_cancel(c->auth.wait);
     c->auth.wait = NULL;
     forget_question(c);
-    error_set(&e, TDA_E_DENIED, "authorization_declined", "authorisation: %s", text);
+    error_set(&e, TDA_E_DENIED, kind, "authorisation: %s", text);
     settle(c, &e);
 }
+
+static const char first_words[] =
+    "it wants your authorisation: visit the address, and come back with the one that the browser is sent to in the end";
 
 static void answered(void *arg, tda_str json);
 
@@ -180,22 +184,33 @@ static bool put_question(struct conn *c, const char *message) {
     return !s;
 }
 
+/* Others may wait for the same authorisation: one of them is asked. */
+static void ask_another(struct conn *c) {
+    if (c->state < CONN_CLOSING && put_question(c, first_words)) return;
+    give_up(c, "authorization_required", "the one who was asked is gone, and nobody else can be asked here");
+}
+
 static void answered(void *arg, tda_str json) {
     struct conn *c = arg;
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct error e = {.retry_ms = -1};
     c->auth.asking = false;
     if (!c->auth.wait) return;
+    if (!json.p) {
+        ask_another(c);
+        return;
+    }
     json_parse(json, 0, &doc, NULL);
     if (!tda_str_eq(json_str(json_key(json_root(doc), TDA_STR("action"))), TDA_STR("accept"))) {
-        give_up(c, "it was declined, or nobody was there to be asked");
+        give_up(c, "authorization_declined", "it was declined");
         return;
     }
     tda_status s = oauth_answer(c->auth.wait, json_str(json_get(json_root(doc), "content.redirect")), &e);
     if (!s || s == TDA_E_STALE) return; /* what becomes of it is told by authorised() */
     char again[sizeof e.text + sizeof e.hint + 4];
     snprintf(again, sizeof again, "%s: %s", e.text, e.hint);
-    if (++c->auth.wrong >= WRONG_ANSWERS_MAX || !put_question(c, again)) give_up(c, "no usable answer came back");
+    if (++c->auth.wrong >= WRONG_ANSWERS_MAX || !put_question(c, again))
+        give_up(c, "authorization_declined", "no usable answer came back");
 }
 
 static bool ask(void *arg, const char *url) {
@@ -203,10 +218,7 @@ static bool ask(void *arg, const char *url) {
     free(c->auth.url);
     c->auth.url = str_dup(tda_str_of(url));
     c->auth.wrong = 0;
-    return c->auth.url && conn_can_ask(c) &&
-           put_question(
-               c,
-               "it wants your authorisation: visit the address, and come back with the one that the browser is sent to in the end");
+    return c->auth.url && put_question(c, first_words);
 }
 
 /* ---- an authorisation ---- */
@@ -317,6 +329,13 @@ static void note_let_in(const struct plugin_flow *pf, const struct tda_flow_even
         oauth_let_in(c->owner.pl->plugins->oauth, c->owner.user, &server, pf->auth->serial);
 }
 
+/* The user has just consented, and to no avail. */
+static bool is_in_vain(const struct plugin_flow *pf, const struct tda_flow_event *event, struct error *why) {
+    const struct conn *c = owner_conn(pf->owner);
+    struct oauth_server server = server_of(c);
+    return event->status == 401 && oauth_refused(c->owner.pl->plugins->oauth, c->owner.user, &server, pf->auth->serial, why);
+}
+
 bool server_auth_takes(struct plugin_flow *pf, const struct tda_flow_event *event) {
     struct oauth_challenge challenge = {0};
     struct error e = {.retry_ms = -1};
@@ -326,6 +345,11 @@ bool server_auth_takes(struct plugin_flow *pf, const struct tda_flow_event *even
     flow_abort(pf->flow);
     pf->flow = NULL;
     pf->auth->rounds++;
-    if (hold(pf->auth, &challenge, event->status == 403, &e)) fail(pf, e.text);
+    if (is_in_vain(pf, event, &e)) {
+        conn_of(pf)->auth.why = e;
+        fail(pf, e.text);
+    } else if (hold(pf->auth, &challenge, event->status == 403, &e)) {
+        fail(pf, e.text);
+    }
     return true;
 }

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness.daemon import BIN, SOURCE, Daemon, clean_env
+from harness.daemon import BIN, SOURCE, Daemon, clean_env, until
 from harness.oauth_server import AuthServer, Resource, visit
 from harness.tasks import follow
 
@@ -96,6 +96,16 @@ class OAuth(unittest.TestCase):
         self.assertEqual((ask["kind"], ask["server"]), ("authorization", "it"))
         self.respond(user, task, ask, visit(ask["url"]))
         return self.end(user, task)
+
+    def run_asked_again(self, user, **args):
+        """Likewise, and each time that he is asked."""
+        task, after, reply = self.submit(user, **args), 0, {"state": "running"}
+        while reply["state"] in ("pending", "running"):
+            reply = self.c.call("task.poll", user=user, task=task, after=after, wait_ms=20000)
+            after = reply["next"]
+            for ask in (e for e in reply["events"] if e["type"] == "ask"):
+                self.respond(user, task, ask, visit(ask["url"]))
+        return reply
 
     def text(self, reply):
         self.assertEqual(reply["state"], "complete", reply)
@@ -198,6 +208,26 @@ class OAuth(unittest.TestCase):
         self.auth.refreshes.clear()
         self.assertIn("welcome", self.text(self.run_asked("u")))
         self.assertEqual(len(self.auth.of("/register")), 1)
+
+    def test_a_server_that_refuses_each_token_has_its_user_asked_once(self):
+        refuse = self.resource.check = lambda seen: (401, {"www-authenticate": self.resource.challenge}, b"")
+        self.start()
+        message = self.refused(self.run_asked_again("u", times=3))
+        for word in ("401", "server it", "just brought", self.auth.issuer):
+            self.assertIn(word, message)
+        self.assertEqual([len(self.auth.of(p)) for p in ("/authorize", "/token")], [1, 1])
+        carried = self.bearers()
+        self.assertEqual(carried[:3], [""] * 3)
+        self.assertEqual((len(carried), len(set(carried[3:]))), (6, 1), carried)
+        self.assertTrue(carried[3].startswith("Bearer "))
+        self.assertIn("just brought", self.refused(self.run_asked_again("u")), "another call asks anew")
+        self.assertEqual(len(self.auth.of("/authorize")), 2)
+        del self.resource.check
+        self.assertIn("welcome", self.text(self.run_asked_again("u")))
+        self.resource.check = refuse
+        self.resource.revoked.update(self.auth.tokens)
+        self.assertIn("just brought", self.refused(self.run_asked_again("u")), "one that was good, then renewed in vain, then asked")
+        self.assertEqual(len(self.auth.of("/authorize")), 4)
 
     def test_metadata_that_has_moved_is_found_where_it_usually_is(self):
         self.auth.expires_in = 2
@@ -495,6 +525,60 @@ class Opening(unittest.TestCase):
         self.assertNotEqual(who["u"], who["v"])
         self.assertLessEqual(set(who.values()), set(self.auth.tokens))
         self.assertEqual(c.call("tools.call", user="u", name="whoami")["content"][0]["text"], who["u"])
+
+    def test_who_was_asked_goes_and_another_who_waits_is_asked(self):
+        d, c = self.host()
+        task = self.submit(c, "u", "configure", **self.CONFIGURE)
+        self.answer(c, "u", task, self.asked(c, "u", task))
+        self.resource.revoked.update(self.auth.tokens)
+        self.auth.refreshes.clear()
+        tasks = [self.submit(c, "u", "tools.call", name="whoami", arguments={}) for _ in range(3)]
+        waits = d.connect()
+        slot = waits.begin("tools.call", user="u", name="whoami")
+        until(lambda: self.bodies().count("tools/call") == 4, what="four calls that were refused")
+        for _ in range(2):
+            task, ask = self.whoever_is_asked(c, tasks)
+            tasks.remove(task)
+            c.call("task.cancel", user="u", task=task)
+        task, ask = self.whoever_is_asked(c, tasks)
+        result = self.answer(c, "u", task, ask)
+        self.assertIn(result["content"][0]["text"], self.auth.tokens)
+        self.assertEqual(waits.end(slot)["content"], result["content"], "who could not be asked has waited too")
+        self.assertEqual(len(self.auth.of("/authorize")), 2, "configure's, and one for the four")
+
+    def test_who_was_asked_goes_and_nobody_else_can_be(self):
+        d, c = self.host()
+        task = self.submit(c, "u", "configure", **self.CONFIGURE)
+        self.answer(c, "u", task, self.asked(c, "u", task))
+        self.resource.revoked.update(self.auth.tokens)
+        self.auth.refreshes.clear()
+        task = self.submit(c, "u", "tools.call", name="whoami", arguments={})
+        self.whoever_is_asked(c, [task])
+        waits = d.connect()
+        slot = waits.begin("tools.call", user="u", name="whoami")
+        until(lambda: self.bodies().count("tools/call") == 2, what="two calls that were refused")
+        c.call("task.cancel", user="u", task=task)
+        with self.assertRaises(Exception) as caught:
+            waits.end(slot)
+        self.assertEqual(caught.exception.kind, "authorization_required")
+        self.assertIn("who was asked is gone", caught.exception.message)
+
+    def bodies(self):
+        return [json.loads(s.body).get("method") for s in self.resource.of("/mcp") if s.body]
+
+    def whoever_is_asked(self, c, tasks):
+        """The task that asks now, and its question."""
+        found = []
+
+        def look():
+            for task in tasks:
+                events = c.call("task.poll", user="u", task=task)["events"]
+                over = {e["request"] for e in events if e["type"] == "ask_over"}
+                found.extend((task, e) for e in events if e["type"] == "ask" and e["request"] not in over)
+            return found
+
+        until(look, what="a question")
+        return found[0]
 
     def test_a_refusal_is_told_with_its_step(self):
         self.resource.prm = {"resource": "https://evil.example.com/mcp"}
