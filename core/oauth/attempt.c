@@ -340,6 +340,12 @@ tda_status oauth_authorize(struct oauth *oa, const struct oauth_request *r, stru
     return TDA_OK;
 }
 
+void oauth_may_ask(struct oauth_wait *w) {
+    pthread_mutex_lock(&w->oauth->lock);
+    w->r.may_ask = true;
+    pthread_mutex_unlock(&w->oauth->lock);
+}
+
 void oauth_wait_cancel(struct oauth_wait *w) {
     if (!w) return;
     pthread_mutex_lock(&w->oauth->lock);

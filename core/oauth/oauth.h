@@ -76,6 +76,7 @@ struct oauth_request {
 };
 /* [loop] E_NOMEM, E_LIMIT. */
 tda_status oauth_authorize(struct oauth *oa, const struct oauth_request *r, struct oauth_wait **ret, struct error *e);
+void oauth_may_ask(struct oauth_wait *w);     /* [its loop] meanwhile there is somebody who can be asked */
 void oauth_wait_cancel(struct oauth_wait *w); /* [its loop] no callback comes; before `done` only */
 /* [its loop] After `ask`: where the browser was sent, as far as the user has it. E_INVALID: that is no such address, he may try
  * again. What is wrong with its content ends the authorisation, by `done`. */

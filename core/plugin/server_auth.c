@@ -230,6 +230,10 @@ static void authorised(void *arg, const struct error *e) {
     settle(c, e);
 }
 
+static bool may_ask(struct conn *c) {
+    return !conn_is_shared(c) && conn_can_ask(c); /* a shared one is nobody's */
+}
+
 static tda_status begin(struct conn *c, const struct oauth_challenge *challenge, uint64_t refused, bool step_up, struct error *e) {
     struct oauth_request r = {.loop = c->owner.pl->loop,
                               .user = c->owner.user,
@@ -239,7 +243,7 @@ static tda_status begin(struct conn *c, const struct oauth_challenge *challenge,
                               .step_up = step_up,
                               .done = authorised,
                               .ask = ask,
-                              .may_ask = !conn_is_shared(c) && conn_can_ask(c), /* a shared one is nobody's */
+                              .may_ask = may_ask(c),
                               .arg = c};
     return oauth_authorize(c->owner.pl->plugins->oauth, &r, &c->auth.wait, e);
 }
@@ -248,6 +252,7 @@ static tda_status hold(struct flow_auth *fa, const struct oauth_challenge *chall
     struct conn *c = conn_of(fa->flow);
     tda_status s = c->auth.wait ? TDA_OK : begin(c, challenge, fa->serial, step_up, e);
     if (s) return s;
+    if (may_ask(c)) oauth_may_ask(c->auth.wait); /* who began it could not be asked, perhaps */
     LIST_INSERT_HEAD(&c->auth.held, fa, entry);
     fa->held = true;
     return TDA_OK;

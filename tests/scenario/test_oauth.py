@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -545,6 +546,30 @@ class Opening(unittest.TestCase):
         self.assertIn(result["content"][0]["text"], self.auth.tokens)
         self.assertEqual(waits.end(slot)["content"], result["content"], "who could not be asked has waited too")
         self.assertEqual(len(self.auth.of("/authorize")), 2, "configure's, and one for the four")
+
+    def test_who_joins_one_that_could_not_be_asked_is_asked(self):
+        d, c = self.host()
+        task = self.submit(c, "u", "configure", **self.CONFIGURE)
+        self.answer(c, "u", task, self.asked(c, "u", task))
+        self.resource.revoked.update(self.auth.tokens)
+        self.auth.refreshes.clear()
+        was, go_on = self.resource.answer, threading.Event()
+
+        def answer(seen):
+            if seen.path.startswith("/.well-known"):
+                go_on.wait(20)
+            return was(seen)
+
+        self.resource.answer = answer
+        waits = d.connect()
+        slot = waits.begin("tools.call", user="u", name="whoami")
+        until(lambda: self.bodies().count("tools/call") == 1, what="a call that was refused")
+        task = self.submit(c, "u", "tools.call", name="whoami", arguments={})
+        until(lambda: self.bodies().count("tools/call") == 2, what="another")
+        time.sleep(0.2)
+        go_on.set()
+        result = self.answer(c, "u", task, self.asked(c, "u", task))
+        self.assertEqual(waits.end(slot)["content"], result["content"])
 
     def test_who_was_asked_goes_and_nobody_else_can_be(self):
         d, c = self.host()
