@@ -155,6 +155,7 @@ struct tda_test {
     int64_t entered_wall_ns, used_read_ns, used_cpu_ns;
     long used_waits;
     struct kit_spent longest;
+    bool gives_way; /* after each callback, so that what runs beside it comes between */
     uint64_t callbacks, drops, starts;
 };
 

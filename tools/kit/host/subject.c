@@ -1,5 +1,6 @@
 /* What calls and connections share, and the order of deferred things: the plugin is never called from inside a function of the
  * host's that it called. */
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -68,6 +69,7 @@ void kit_leave(struct tda_test *t) {
     t->callback = NULL;
     if (kit_mark) kit_mark[0] = 0;
     scratch_clear();
+    if (t->gives_way) sched_yield();
 }
 
 /* ---- life ---- */
