@@ -9,7 +9,13 @@
 
 /* ---- figures ---- */
 
-static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
+/* The client of an answered request may be faster than our bookkeeping. */
+static uint64_t unanswered(uint64_t n, _Atomic uint64_t *answered) {
+    uint64_t done = atomic_load(answered);
+    return n > done ? n - done : 0;
+}
+
+static tda_status user_enter(struct router *r, tda_str user, struct user_load **ret, struct error *e) {
     struct user_load *u = NULL;
     HASH_FIND(hh, r->users, user.p, user.n, u);
     if (u && u->alone) {
@@ -17,9 +23,9 @@ static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
         e->retry_ms = 500;
         return TDA_E_BUSY;
     }
-    if (u && u->n >= (uint64_t)config_now(r->o.config)->limits_user_requests) {
-        error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit",
-                  (unsigned long long)u->n);
+    uint64_t n = u ? unanswered(u->n, &u->answered) : 0;
+    if (u && n >= (uint64_t)config_now(r->o.config)->limits_user_requests) {
+        error_set(e, TDA_E_BUSY, "user_busy", "this user has %llu requests in flight, which is the limit", (unsigned long long)n);
         error_hint(e, "wait for some to end; the operator's limit is limits.requests_per_user");
         e->retry_ms = 100;
         return TDA_E_BUSY;
@@ -36,14 +42,12 @@ static tda_status user_enter(struct router *r, tda_str user, struct error *e) {
         }
     }
     u->n++;
+    *ret = u;
     return TDA_OK;
 }
 
 /* Who waited for being alone, and is now. */
-static struct request *user_leave(struct router *r, tda_str user) {
-    struct user_load *u = NULL;
-    HASH_FIND(hh, r->users, user.p, user.n, u);
-    if (!u) return NULL;
+static struct request *user_leave(struct router *r, struct user_load *u) {
     if (--u->n) return u->n == 1 ? u->alone : NULL;
     HASH_DEL(r->users, u);
     free(u);
@@ -75,15 +79,14 @@ tda_status request_enter(struct request *q, struct error *e) {
     pthread_mutex_lock(&r->lock);
     if (r->draining) {
         s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
-    } else if (r->in_flight >= (uint64_t)config_now(r->o.config)->limits_requests) {
+    } else if (unanswered(r->in_flight, &r->answered) >= (uint64_t)config_now(r->o.config)->limits_requests) {
         s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
         e->retry_ms = 100;
     } else {
-        s = user_enter(r, q->user, e);
+        s = user_enter(r, q->user, &q->load, e);
     }
     if (!s) {
         r->in_flight++;
-        q->counted = true;
         list_add(q);
     }
     pthread_mutex_unlock(&r->lock);
@@ -91,13 +94,24 @@ tda_status request_enter(struct request *q, struct error *e) {
     return s;
 }
 
+void request_answering(struct request *q) {
+    if (!q->load) return;
+    q->answering = true;
+    atomic_fetch_add(&q->load->answered, 1);
+    atomic_fetch_add(&q->router->answered, 1);
+}
+
 void request_leave(struct request *q) {
     struct router *r = q->router;
-    if (!q->counted) return;
+    if (!q->load) return;
     if (q->counted_task) limits_task_end(r->o.agent->limits, q->user);
     pthread_mutex_lock(&r->lock);
     list_remove(q);
-    struct request *alone = user_leave(r, q->user);
+    if (q->answering) {
+        atomic_fetch_sub(&q->load->answered, 1);
+        atomic_fetch_sub(&r->answered, 1);
+    }
+    struct request *alone = user_leave(r, q->load);
     if (--r->in_flight == 0) pthread_cond_broadcast(&r->idle);
     pthread_mutex_unlock(&r->lock);
     if (alone) alone->alone(alone);

@@ -22,8 +22,9 @@ struct request {
     char label[24]; /* for the log: "r17" */
     tda_str user;   /* NUL-terminated, in the arena; "" when none was given */
     int64_t began_ns;
-    struct idem *idem; /* NULL: no key */
-    bool counted;      /* in router's in-flight figures */
+    struct idem *idem;      /* NULL: no key */
+    struct user_load *load; /* in the router's in-flight figures; NULL: not counted */
+    bool answering;
     bool counted_task; /* in the user's limits */
 
     struct buf result; /* "result":{...} as it is written */

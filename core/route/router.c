@@ -245,6 +245,7 @@ void request_reply(struct request *q, const struct error *e) {
     if (q->task) task_end(q->task, e, body);
     struct idem_waiter *joined =
         q->idem ? idempotency_finish(r->idempotency, q->idem, !q->result.status && worth_keeping(e), body) : NULL;
+    request_answering(q);
     if (q->token) send_reply(r, q->token, q->env.id, body);
     answer_waiters(r, joined, body);
     request_leave(q);

@@ -13,7 +13,8 @@ enum { CONNECTION_BUCKETS = 1024 };
 struct user_load {
     UT_hash_handle hh;
     uint64_t n;
-    struct request *alone; /* waits for n to be 1: the user is being erased */
+    _Atomic uint64_t answered; /* of these: so far that their replies are on their way, so a client may ask anew */
+    struct request *alone;     /* waits for n to be 1: the user is being erased */
     size_t key_n;
     char key[];
 };
@@ -29,6 +30,7 @@ struct router {
     pthread_mutex_t lock;
     pthread_cond_t idle;
     uint64_t in_flight;
+    _Atomic uint64_t answered; /* of in_flight */
     struct user_load *users;
     struct request *by_connection[CONNECTION_BUCKETS];
     bool draining;
@@ -40,7 +42,8 @@ void request_unref(struct request *q);
 
 /* Counts the request in, or says why not. On the lists from here to its reply. */
 tda_status request_enter(struct request *q, struct error *e);
-void request_leave(struct request *q); /* harmless when it was not counted */
+void request_answering(struct request *q); /* before its reply: from now it counts against no limit */
+void request_leave(struct request *q);     /* harmless when it was not counted */
 /* Before the reply, so that who has read it is not refused any more. */
 void request_alone_no_more(struct request *q);
 
