@@ -164,8 +164,11 @@ static struct child *child_new(struct loop *l, const struct proc_spec *spec, int
         free(user);
         return NULL;
     }
-    *c = (struct child){
-        .loop = l, .control = {control, control_ready}, .timer = {.fire = step_down}, .gone = {.run = free_child}, .user = user};
+    *c = (struct child){.loop = l,
+                        .control = {.fd = control, .ready = control_ready},
+                        .timer = {.fire = step_down},
+                        .gone = {.run = free_child},
+                        .user = user};
     snprintf(c->label, sizeof c->label, "%s", spec->label ? spec->label : spec->argv[0]);
     return c;
 }

@@ -13,8 +13,8 @@ static void destroy(struct task *t) {
     f->ops->destroy(f);
 }
 
-void flow_init(struct flow *f, struct loop *l, const struct flow_ops *ops, flow_event_fn fn, void *arg) {
-    *f = (struct flow){.ops = ops, .loop = l, .fn = fn, .arg = arg, .next = l->flows, .gone = {.run = destroy}};
+void flow_init(struct flow *f, struct loop *l, uint32_t lane, const struct flow_ops *ops, flow_event_fn fn, void *arg) {
+    *f = (struct flow){.ops = ops, .loop = l, .lane = lane, .fn = fn, .arg = arg, .next = l->flows, .gone = {.run = destroy}};
     if (l->flows) l->flows->prev = f;
     l->flows = f;
     atomic_fetch_add_explicit(&l->flows_open, 1, memory_order_relaxed);

@@ -15,6 +15,7 @@ typedef void (*flow_event_fn)(void *arg, struct flow *f, const struct tda_flow_e
 enum { HTTP_SECRETS_MAX = 20 };
 
 struct http_spec {
+    uint32_t lane;  /* loop_lane of the user, or 0 */
     tda_str method; /* absent: GET, or POST with a body */
     tda_str url;
     const tda_kv *headers;
@@ -37,6 +38,7 @@ tda_status flow_open_http(struct loop *l, const struct http_spec *spec, flow_eve
                           struct error *e);
 
 struct proc_spec {
+    uint32_t lane;     /* loop_lane of the user, or 0 */
     char *const *argv; /* argv[0] is looked up in the daemon's PATH when it has no slash */
     char *const *env;  /* the whole environment of the child: "K=V", NULL-terminated */
     const char *cwd;   /* NULL: / */

@@ -22,10 +22,11 @@ struct flow {
     void *arg;
     struct flow *prev, *next;
     struct task gone; /* deferred destroy */
+    uint32_t lane;    /* whose turns its descriptors take */
     bool ended;       /* END, FAIL or abort: no further event */
 };
 
-void flow_init(struct flow *f, struct loop *l, const struct flow_ops *ops, flow_event_fn fn, void *arg);
+void flow_init(struct flow *f, struct loop *l, uint32_t lane, const struct flow_ops *ops, flow_event_fn fn, void *arg);
 /* Hand an event to the owner unless the flow has ended. END and FAIL end it and defer its destroy. Returns false when the flow has
  * ended (also when the owner aborted it in the callback): touch it no more. */
 bool flow_emit(struct flow *f, struct tda_flow_event *event);

@@ -360,7 +360,7 @@ tda_status flow_open_http(struct loop *l, const struct http_spec *spec, flow_eve
         free(f);
         return s;
     }
-    flow_init(&f->flow, l, &http_ops, fn, arg);
+    flow_init(&f->flow, l, spec->lane, &http_ops, fn, arg);
     http_engine_submit(f->engine, f);
     *ret_flow = &f->flow;
     return TDA_OK;

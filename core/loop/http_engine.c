@@ -74,10 +74,10 @@ static uint32_t wanted_events(int what) {
     return (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
 }
 
-static tda_status socket_add(struct http_engine *e, curl_socket_t fd, int what) {
+static tda_status socket_add(struct http_engine *e, curl_socket_t fd, uint32_t lane, int what) {
     struct http_socket *s = malloc(sizeof *s);
     if (!s) return TDA_E_NOMEM;
-    *s = (struct http_socket){.watch = {.fd = fd, .ready = socket_ready}, .engine = e};
+    *s = (struct http_socket){.watch = {.fd = fd, .lane = lane, .ready = socket_ready}, .engine = e};
     tda_status status = watch_add(e->loop, &s->watch, wanted_events(what));
     if (status) {
         free(s);
@@ -99,14 +99,19 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
     struct http_socket *s = assigned;
     struct http_flow *f = NULL;
     tda_status status = TDA_OK;
-    if (what == CURL_POLL_REMOVE)
+    if (what == CURL_POLL_REMOVE) {
         socket_remove(e, s);
-    else if (s)
+        return 0;
+    }
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f); /* NULL: curl's own, of its pool */
+    uint32_t lane = f ? f->flow.lane : 0;
+    if (s) {
+        s->watch.lane = lane;
         status = watch_change(e->loop, &s->watch, wanted_events(what));
-    else
-        status = socket_add(e, fd, what);
+    } else {
+        status = socket_add(e, fd, lane, what);
+    }
     if (!status) return 0;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
     if (f && !f->flow.ended) {
         f->watch_failed = status;
         timer_set(e->loop, &f->timer, 0);

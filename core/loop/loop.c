@@ -1,7 +1,8 @@
 /* A loop's thread: one round after the other of descriptors, inbox, timers and what these deferred.
  *
  * The inbox is a stack that posters push to with one compare-and-swap; the loop takes all of it at once and turns it round, which
- * gives the order of arrival. Only the poster that finds it empty writes to the eventfd, so a burst costs one wake-up.
+ * gives the order of arrival. Then the users take turns (turns.h), as they do with what their descriptors bring. Only the poster
+ * that finds it empty writes to the eventfd, so a burst costs one wake-up.
  *
  * A deferred task runs after the callback that deferred it has returned; one that is deferred by a deferred task runs after the
  * next callback, or at the end of the round, so that nothing can hold up a round for ever.
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "loop/child.h"
 #include "loop/loop_impl.h"
@@ -29,6 +31,11 @@ static _Thread_local struct loop *self;
 
 struct loop *loop_self(void) {
     return self;
+}
+
+uint32_t loop_lane(tda_str user) {
+    uint32_t lane = (uint32_t)(hash_keyed(user) >> 32);
+    return lane ? lane : 1;
 }
 
 unsigned loop_index(const struct loop *l) {
@@ -141,17 +148,8 @@ void loop_call(struct loop *l, void (*fn)(void *arg), void *arg) {
     pthread_mutex_destroy(&e.lock);
 }
 
-static void list_add(struct task_list *list, struct task *t) {
-    t->next = NULL;
-    if (list->last)
-        list->last->next = t;
-    else
-        list->first = t;
-    list->last = t;
-}
-
 void loop_defer(struct loop *l, struct task *t) {
-    list_add(&l->deferred, t);
+    task_list_add(&l->deferred, t);
 }
 
 static void run_deferred(struct loop *l) {
@@ -171,7 +169,16 @@ static void settle(struct loop *l, const char *kind) {
     run_deferred(l);
 }
 
-static void run_inbox(struct loop *l) {
+/* Returns how long it took. */
+static int64_t run_posted(struct loop *l, struct task *t) {
+    int64_t began = l->began_ns;
+    atomic_fetch_add_explicit(&l->posts, 1, memory_order_relaxed);
+    t->run(t);
+    settle(l, "posted task");
+    return l->began_ns - began;
+}
+
+static void take_inbox(struct loop *l) {
     struct task *newest = atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire);
     struct task *oldest = NULL;
     while (newest) {
@@ -183,14 +190,24 @@ static void run_inbox(struct loop *l) {
     while (oldest) {
         struct task *t = oldest;
         oldest = t->next;
-        atomic_fetch_add_explicit(&l->posts, 1, memory_order_relaxed);
-        t->run(t);
-        settle(l, "posted task");
+        if (t->lane)
+            turns_add(&l->turns, t);
+        else
+            run_posted(l, t);
+    }
+}
+
+/* All of it, or what each user has time for. */
+static void run_inbox(struct loop *l, bool all) {
+    take_inbox(l);
+    for (struct task *t; (t = turns_next(&l->turns, all));) {
+        uint32_t lane = t->lane; /* t may be freed by running it */
+        turns_spent(&l->turns, lane, run_posted(l, t));
     }
 }
 
 static bool inbox_empty(const struct loop *l) {
-    return !atomic_load_explicit(&l->inbox, memory_order_relaxed);
+    return !atomic_load_explicit(&l->inbox, memory_order_relaxed) && !turns_waiting(&l->turns);
 }
 
 /* ---- descriptors ---- */
@@ -237,9 +254,12 @@ static void run_ready(struct loop *l) {
     for (l->at_ready = 0; l->at_ready < l->n_ready; l->at_ready++) {
         struct epoll_event *event = &l->ready[l->at_ready];
         struct watch *w = event->data.ptr;
-        if (!w) continue;
+        if (!w || !turns_ready(&l->turns, w->lane)) continue;
+        uint32_t lane = w->lane; /* w may be freed by what it does */
+        int64_t began = l->began_ns;
         w->ready(w, event->events);
         settle(l, "descriptor");
+        turns_ready_spent(&l->turns, lane, l->began_ns - began);
     }
     l->n_ready = 0;
 }
@@ -258,8 +278,9 @@ static void run_round(struct loop *l) {
     int n = epoll_wait(l->epoll_fd, l->ready, READY_MAX, wait_ms(l));
     l->n_ready = n > 0 ? n : 0;
     callbacks_begin(l);
+    turns_begin(&l->turns);
     run_ready(l);
-    run_inbox(l);
+    run_inbox(l, false);
     run_timers(l);
     run_deferred(l);
     callbacks_end(l);
@@ -273,7 +294,7 @@ static void run_last(struct loop *l) {
             log_error("a loop ends although tasks keep coming", LOG_INT("loop", l->index));
             break;
         }
-        run_inbox(l);
+        run_inbox(l, true);
         flows_cancel(l);
         children_kill(l);
         run_deferred(l);
@@ -299,6 +320,7 @@ tda_status loop_new(const struct loop_options *o, struct loop **ret_loop) {
     l->index = o->index;
     l->config = o->config;
     l->launcher = o->launcher;
+    turns_init(&l->turns);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->wake = (struct watch){.fd = l->wake_fd, .ready = woken};

@@ -41,12 +41,17 @@ void loop_label(struct loop *l, const char *label);
 
 /* ---- inbox ---- */
 
+/* Whose work it is, for what is posted and for descriptors: each user has turns (turns.h). [any] Never 0, which is the host's own,
+ * that need not wait for its turn. */
+uint32_t loop_lane(tda_str user);
+
 /* Intrusive: lives in the poster's object until it has run. */
 struct task {
     struct task *next;
     void (*run)(struct task *t); /* [loop] may free the object that holds t */
+    uint32_t lane;
 };
-void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster */
+void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster and lane */
 /* [any] but the loop's own thread: runs fn there and waits until it has returned. */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 /* After the current callback has returned to the loop; what a deferred task defers, after the next one. For "finish is deferred".
@@ -68,6 +73,7 @@ void timer_stop(struct loop *l, struct timer *t); /* fine when not set */
 
 struct watch {
     int fd;
+    uint32_t lane;
     void (*ready)(struct watch *w, uint32_t epoll_events);
 };
 tda_status watch_add(struct loop *l, struct watch *w, uint32_t epoll_events);

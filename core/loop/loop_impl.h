@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "loop/flow_impl.h"
+#include "loop/turns.h"
 
 enum { READY_MAX = 128 }; /* descriptors looked at in one round */
 
@@ -14,11 +15,6 @@ enum { READY_MAX = 128 }; /* descriptors looked at in one round */
 struct timer_heap {
     struct timer **slots;
     size_t n, cap;
-};
-
-/* In order of arrival. */
-struct task_list {
-    struct task *first, *last;
 };
 
 struct loop {
@@ -41,6 +37,7 @@ struct loop {
     /* The loop's thread only. */
     struct watch wake;
     struct task_list deferred;
+    struct turns turns;
     struct timer_heap timers;
     struct flow *flows;          /* open ones */
     struct child *children;      /* not reaped yet, with or without a flow */

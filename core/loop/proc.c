@@ -282,11 +282,11 @@ tda_status flow_open_proc(struct loop *l, const struct proc_spec *spec, flow_eve
         free(p);
         return s;
     }
-    flow_init(&p->flow, l, &proc_ops, fn, arg);
+    flow_init(&p->flow, l, spec->lane, &proc_ops, fn, arg);
     p->child = child;
-    p->in.watch = (struct watch){fds[0], in_ready};
-    p->out.watch = (struct watch){fds[1], out_ready};
-    p->err.watch = (struct watch){fds[2], err_ready};
+    p->in.watch = (struct watch){.fd = fds[0], .lane = spec->lane, .ready = in_ready};
+    p->out.watch = (struct watch){.fd = fds[1], .lane = spec->lane, .ready = out_ready};
+    p->err.watch = (struct watch){.fd = fds[2], .lane = spec->lane, .ready = err_ready};
     p->in.open = p->out.open = p->err.open = true;
     watch_end(p, &p->out, true, EPOLLIN);
     watch_end(p, &p->err, true, EPOLLIN);

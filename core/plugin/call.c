@@ -284,7 +284,7 @@ static tda_status make_call(const struct call_spec *spec, struct plugin *p, void
     buf_init(&c->texts, RESULT_ROOM);
     snapshot_ref(spec->snapshot);
     c->owner.snapshot = spec->snapshot;
-    snprintf(c->owner.user, sizeof c->owner.user, "%s", snapshot_user(spec->snapshot));
+    owner_set_user(&c->owner, snapshot_user(spec->snapshot));
     snprintf(c->owner.request_id, sizeof c->owner.request_id, "%s", spec->request_id ? spec->request_id : "");
     c->span_ns = spec->deadline_ns - clock_now_ns();
     c->asker = (struct asker){.on_ask = spec->on_ask, .on_over = spec->on_ask_over, .arg = spec->ask_arg, .call = c};

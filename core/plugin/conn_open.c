@@ -111,7 +111,7 @@ static tda_status fill(struct conn *c, const struct call_spec *spec, struct serv
     if (!p) return TDA_E_UNSUPPORTED;
     s = copy_fields(c, spec->snapshot);
     if (!s) s = owner_init(&c->owner, HANDLE_CONN, pl, p, p->on[pl->index].adapter, p->loaded.adapter->conn_state_size);
-    snprintf(c->owner.user, sizeof c->owner.user, "%s", user);
+    owner_set_user(&c->owner, user);
     return s;
 }
 

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "plugin/plugin_impl.h"
 
 #include "base/clock.h"
@@ -28,6 +30,11 @@ tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop
     tda_status s = handle_new(pl, kind, o, &o->handle);
     if (s) free(o->state);
     return s;
+}
+
+void owner_set_user(struct owner *o, const char *user) {
+    snprintf(o->user, sizeof o->user, "%s", user);
+    o->lane = loop_lane(tda_str_of(o->user));
 }
 
 struct owner *owner_get(tda_handle h) {
@@ -124,7 +131,7 @@ tda_status owner_wake(tda_handle h, uint64_t token) {
     if (is_here && !o) return TDA_E_STALE;
     struct wake *w = malloc(sizeof *w);
     if (!w) return TDA_E_NOMEM;
-    *w = (struct wake){{.run = wake_arrived}, h, token, o != NULL};
+    *w = (struct wake){{.run = wake_arrived, .lane = o ? o->lane : 0}, h, token, o != NULL};
     if (o) o->wakes++;
     if (!(pl = plugin_loop_hold(handle_loop(h)))) {
         free(w);

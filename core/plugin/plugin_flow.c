@@ -57,7 +57,8 @@ static tda_status open_http(struct owner *o, const struct tda_flow_request *r, s
     char origin[ORIGIN_SIZE];
     const struct conn *c = owner_conn(o);
     struct auth auth = {0};
-    struct http_spec spec = {.method = r->method,
+    struct http_spec spec = {.lane = o->lane,
+                             .method = r->method,
                              .url = r->url,
                              .headers = r->headers,
                              .n_headers = r->n_headers,

@@ -158,11 +158,13 @@ struct owner {
     unsigned open_flows;
     int64_t flows_since_ns, upstream_ns;
     char user[129];
+    uint32_t lane; /* his turns on the loop */
     char request_id[40];
 };
 
 tda_status owner_init(struct owner *o, enum handle_kind kind, struct plugin_loop *pl, struct plugin *p, void *self,
                       size_t state_size);
+void owner_set_user(struct owner *o, const char *user); /* "": nobody's in particular */
 /* Aborts flows, stops timers, ends the handle. */
 void owner_quiet(struct owner *o);
 void owner_fini(struct owner *o);

@@ -95,7 +95,8 @@ tda_status server_flow_open(struct owner *o, flow_event_fn fn, void *arg, struct
     if (!c->server || !c->server->argv) return error_set(e, TDA_E_NOT_FOUND, NULL, "this server has no command");
     tda_status s = make_argv(&argv, c, &h) && make_env(&env, c, &h) ? TDA_OK : error_set(e, TDA_E_NOMEM, NULL, "out of memory");
     if (!s) {
-        struct proc_spec spec = {.argv = argv.list,
+        struct proc_spec spec = {.lane = o->lane,
+                                 .argv = argv.list,
                                  .env = env.list,
                                  .cwd = c->server->cwd,
                                  .label = c->server->name,

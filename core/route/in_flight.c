@@ -139,7 +139,7 @@ static void cancel_locked(struct request *q) {
     if (!q->loop || atomic_exchange(&q->cancelled, true)) return;
     atomic_fetch_add(&q->router->cancelled, 1);
     ref_take(&q->ref);
-    q->cancel.run = on_cancel;
+    q->cancel = (struct task){.run = on_cancel, .lane = q->begin.lane}; /* behind it */
     loop_post(q->loop, &q->cancel);
 }
 
