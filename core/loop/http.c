@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "loop/egress.h"
 
-enum { HEADERS_MAX = 256, HEAD_BYTES_MAX = 65536 };
+enum { HEADERS_MAX = 256, HEAD_BYTES_MAX = 65536, INTERIMS_MAX = 64 };
 
 static struct http_flow *http_of(struct flow *f) {
     return CONTAINER_OF(f, struct http_flow, flow);
@@ -187,6 +187,12 @@ static bool emit_status(struct http_flow *f, long status) {
     return on;
 }
 
+/* Each costs a turn of curl's state machine for 25 bytes, so the bound on the headers' bytes alone lets them hold up the loop. */
+static bool interim_ended(struct http_flow *f) {
+    if (++f->interims <= INTERIMS_MAX) return true;
+    return flow_fail(&f->flow, TDA_C_PROTOCOL, "%s sent more than %d interim answers (1xx) and no final one", f->origin, INTERIMS_MAX);
+}
+
 static bool head_line(struct http_flow *f, const char *p, size_t n) {
     long status = 0;
     f->head_bytes += n;
@@ -203,7 +209,7 @@ static bool head_line(struct http_flow *f, const char *p, size_t n) {
         return flow_fail(&f->flow, TDA_C_INTERNAL, "out of memory for the answer of %s", f->origin);
     }
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-    return status < 200 ? true : emit_status(f, status);
+    return status < 200 ? interim_ended(f) : emit_status(f, status);
 }
 
 size_t http_on_header(char *p, size_t size UNUSED, size_t n, void *arg) {

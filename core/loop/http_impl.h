@@ -51,6 +51,7 @@ struct http_flow {
 
     struct buf head; /* header lines of the answer, until STATUS */
     size_t head_bytes;
+    unsigned interims;
     int32_t status; /* 0 before STATUS */
     struct framer *framer;
     uint64_t bytes, max_bytes; /* decoded */

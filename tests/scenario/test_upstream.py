@@ -55,6 +55,12 @@ class Bad(unittest.TestCase):
         self.fails("429", "rate_limited", 3)
         self.fails("500", "upstream_failed", 3)
 
+    def test_interim_answers_are_no_answer_and_have_a_bound(self):
+        self.up.faults = ["interim:64"]
+        self.assertEqual(self.ask()["text"], "echo: hi there")
+        e = self.fails("interim:65", "protocol", 1)
+        self.assertIn(f"127.0.0.1:{self.up.port} sent more than 64 interim answers", e.message)
+
     def test_a_retry_that_succeeds_is_no_error(self):
         self.up.faults = ["500", "429"]
         reply = self.ask()

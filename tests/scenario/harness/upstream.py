@@ -11,7 +11,7 @@ import threading
 import time
 
 FAULTS = ("reset", "stall", "401", "429", "500", "html", "html502", "truncate", "truncate_sse", "unfinished", "malformed", "slow", "redirect", "big", "empty",
-          "context_full")
+          "context_full", "interim")
 
 
 class Seen:
@@ -170,6 +170,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def fault(self, fault, seen):
         if not fault:
+            return False
+        if fault.startswith("interim:"):  # so many interim answers, and then the real one
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * int(fault[8:]))
             return False
         if fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
