@@ -43,13 +43,16 @@ void agent_cancel(struct work *w) {
     if (w->cancel) w->cancel(w);
 }
 
-struct call_spec work_call_spec(struct work *w, int64_t deadline_ns) {
+struct call_spec work_call_spec(struct work *w, int64_t span_ns, const char *setting) {
+    int64_t at_ns = setting ? clock_now_ns() + span_ns : INT64_MAX;
+    bool sooner = at_ns < w->deadline_ns;
     struct call_spec spec = {
         .plugins = w->agent->plugins,
         .loop = w->loop,
         .snapshot = w->snapshot,
         .request_id = w->request_id,
-        .deadline_ns = deadline_ns < w->deadline_ns ? deadline_ns : w->deadline_ns,
+        .deadline_ns = sooner ? at_ns : w->deadline_ns,
+        .deadline_from = sooner ? setting : NULL,
         .latest_ns = w->deadline_ns,
     };
     questions_hear(w, &spec);

@@ -122,7 +122,7 @@ bool class_is_retryable(uint32_t cls);
 void error_in_profile(struct error *e, const struct snapshot *s);
 const char *class_kind(uint32_t cls); /* "rate_limited" */
 
-/* The call_spec that every call of this work starts from. */
-struct call_spec work_call_spec(struct work *w, int64_t deadline_ns);
+/* The call_spec that every call of this work starts from: it may take so long, as `setting` says; NULL: as long as the request. */
+struct call_spec work_call_spec(struct work *w, int64_t span_ns, const char *setting);
 
 #endif

@@ -205,7 +205,7 @@ static void on_validated(void *arg, const struct tda_result *r) {
 
 static void validate(struct configure *c) {
     struct error e = {.retry_ms = -1};
-    struct call_spec spec = work_call_spec(&c->inner, clock_now_ns() + c->work->agent->config->calls_attempt_timeout);
+    struct call_spec spec = work_call_spec(&c->inner, c->work->agent->config->calls_attempt_timeout, "calls.attempt_timeout");
     struct tda_request request = {.size = sizeof request, .op = TDA_OP_VALIDATE, .model = snapshot_get(c->preview, TDA_CTX_MODEL)};
     request.deadline_ms = (spec.deadline_ns - clock_now_ns()) / NS_PER_MS;
     spec.draft = c->draft;

@@ -108,7 +108,7 @@ static void attempt(struct model_call *m) {
     m->heard = false;
     m->rest = (struct text_rest){0};
     answer_reset(&m->answer);
-    struct call_spec spec = work_call_spec(m->work, clock_now_ns() + m->work->agent->config->calls_attempt_timeout);
+    struct call_spec spec = work_call_spec(m->work, m->work->agent->config->calls_attempt_timeout, "calls.attempt_timeout");
     spec.on_event = on_event;
     spec.on_done = on_done;
     spec.arg = m;

@@ -74,7 +74,7 @@ static void models_cancel(struct work *w) {
 static void ask(struct listing *l) {
     struct error e = {.retry_ms = -1};
     struct work *w = l->work;
-    struct call_spec spec = work_call_spec(w, clock_now_ns() + w->agent->config->calls_attempt_timeout);
+    struct call_spec spec = work_call_spec(w, w->agent->config->calls_attempt_timeout, "calls.attempt_timeout");
     struct tda_request request = {
         .size = sizeof request, .op = TDA_OP_MODELS, .deadline_ms = (spec.deadline_ns - clock_now_ns()) / NS_PER_MS};
     spec.snapshot = l->snapshot;

@@ -94,7 +94,7 @@ static void next_step(struct probe *p) {
         tell(p);
         return;
     }
-    struct call_spec spec = work_call_spec(w, clock_now_ns() + w->agent->config->mcp_ready_timeout);
+    struct call_spec spec = work_call_spec(w, w->agent->config->mcp_ready_timeout, "mcp.ready_timeout");
     struct tda_adapter_request request = {.size = sizeof request, .op = steps[p->step].op};
     spec.snapshot = p->snapshot;
     spec.on_event = on_item;
@@ -181,7 +181,7 @@ void agent_mcp_probe(struct work *w) {
     p->began_ns = clock_now_ns();
     snprintf(p->who, sizeof p->who, "MCP server %.*s", STR_FMT(snapshot_get(p->snapshot, TDA_CTX_MCP_SERVER_NAME)));
     w->operation = p;
-    struct call_spec spec = work_call_spec(w, w->deadline_ns);
+    struct call_spec spec = work_call_spec(w, 0, NULL);
     spec.snapshot = p->snapshot;
     if (conn_acquire(&spec, (tda_str){0}, on_ready, p, &p->conn, &e)) {
         finish(p, &e);

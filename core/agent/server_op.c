@@ -147,7 +147,7 @@ static void on_ready(struct toolbox *box, const struct error *e) {
         return;
     }
     struct error fault = {.retry_ms = -1};
-    struct call_spec spec = work_call_spec(op->work, clock_now_ns() + op->work->agent->config->calls_tool_timeout);
+    struct call_spec spec = work_call_spec(op->work, op->work->agent->config->calls_tool_timeout, "calls.tool_timeout");
     struct tda_adapter_request request = {.size = sizeof request,
                                           .op = op->op,
                                           .name = op->name,

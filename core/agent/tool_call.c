@@ -195,7 +195,7 @@ static void on_fault(struct timer *t) {
 }
 
 void tool_call_start(struct tool_call *c) {
-    struct call_spec spec = work_call_spec(c->work, clock_now_ns() + c->work->agent->config->calls_tool_timeout);
+    struct call_spec spec = work_call_spec(c->work, c->work->agent->config->calls_tool_timeout, "calls.tool_timeout");
     c->tool = catalogue_find(c->toolbox->catalogue, c->name);
     tda_status s = check(c, &c->fault);
     if (s == TDA_OK) {

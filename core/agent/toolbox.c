@@ -112,7 +112,7 @@ static void on_listed(void *arg, const struct tda_result *r) {
 
 static void list(struct toolbox *t) {
     struct error e = {.retry_ms = -1};
-    struct call_spec spec = work_call_spec(t->work, clock_now_ns() + t->work->agent->config->mcp_ready_timeout);
+    struct call_spec spec = work_call_spec(t->work, t->work->agent->config->mcp_ready_timeout, "mcp.ready_timeout");
     struct tda_adapter_request request = {.size = sizeof request, .op = TDA_AOP_LIST_TOOLS};
     spec.on_event = on_item;
     spec.on_done = on_listed;
@@ -173,7 +173,7 @@ static void on_deadline(struct timer *timer) {
 static void on_open(struct timer *timer) {
     struct toolbox *t = CONTAINER_OF(timer, struct toolbox, timer);
     struct error e = {.retry_ms = -1};
-    struct call_spec spec = work_call_spec(t->work, t->work->deadline_ns);
+    struct call_spec spec = work_call_spec(t->work, 0, NULL);
     if (t->cancelled) {
         fail(t, TDA_E_CANCELLED, "cancelled", "cancelled");
         return;

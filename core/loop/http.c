@@ -230,9 +230,7 @@ static bool emit_item(void *arg, tda_str name, tda_str id, tda_str data) {
 }
 
 static bool frame_failed(struct http_flow *f, tda_status s) {
-    if (s == TDA_E_LIMIT)
-        return flow_fail(&f->flow, TDA_C_TOO_LARGE, "one item in the answer of %s has more than %llu bytes", f->origin,
-                         (unsigned long long)f->max_bytes);
+    if (s == TDA_E_LIMIT) return http_fail_size(f, "one item in ");
     if (s == TDA_E_PROTOCOL)
         return flow_fail(&f->flow, TDA_C_PROTOCOL, "the event stream of %s is broken: %s", f->origin, framer_why(f->framer));
     return flow_fail(&f->flow, TDA_C_INTERNAL, "out of memory for the answer of %s", f->origin);
@@ -241,9 +239,7 @@ static bool frame_failed(struct http_flow *f, tda_status s) {
 static bool body_bytes(struct http_flow *f, tda_str bytes) {
     bool framed = f->framer && f->status >= 200 && f->status <= 299;
     if (!framed || !f->endless) f->bytes += bytes.n;
-    if (f->bytes > f->max_bytes)
-        return flow_fail(&f->flow, TDA_C_TOO_LARGE, "the answer of %s has more than %llu bytes", f->origin,
-                         (unsigned long long)f->max_bytes);
+    if (f->bytes > f->max_bytes) return http_fail_size(f, "");
     if (!framed) return emit_item(f, (tda_str){0}, (tda_str){0}, bytes);
     tda_status s = framer_feed(f->framer, bytes, emit_item, f);
     if (!s || s == TDA_E_CANCELLED) return !f->flow.ended;

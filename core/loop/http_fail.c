@@ -97,18 +97,34 @@ static long long in_ms(int64_t ns) {
     return (long long)(ns / 1000000);
 }
 
+/* The setting is named where the number is the setting's, and not one that was asked for. */
+static const char *named(int64_t value, int64_t setting, const char *name) {
+    return value == setting ? name : "";
+}
+
 /* The deadline of the phase it is in. */
 void http_fail_timeout(struct http_flow *f) {
+    const struct config *c = loop_config(f->flow.loop);
+    const char *connect = named(f->connect_ns, c->calls_connect_timeout, " (calls.connect_timeout)");
     switch (f->phase) {
     case HTTP_QUEUED:
     case HTTP_RESOLVING:
-        flow_fail(&f->flow, TDA_C_TIMEOUT, "the name of %s was not resolved within %lld ms", f->origin, in_ms(f->connect_ns));
+        flow_fail(&f->flow, TDA_C_TIMEOUT, "the name of %s was not resolved within %lld ms%s", f->origin, in_ms(f->connect_ns), connect);
         break;
     case HTTP_CONNECTING:
-        flow_fail(&f->flow, TDA_C_TIMEOUT, "no connection to %s within %lld ms", f->origin, in_ms(f->connect_ns));
+        flow_fail(&f->flow, TDA_C_TIMEOUT, "no connection to %s within %lld ms%s", f->origin, in_ms(f->connect_ns), connect);
         break;
-    case HTTP_SENT: flow_fail(&f->flow, TDA_C_TIMEOUT, "%s was silent for %lld ms", f->origin, in_ms(f->idle_ns)); break;
+    case HTTP_SENT:
+        flow_fail(&f->flow, TDA_C_TIMEOUT, "%s was silent for %lld ms%s", f->origin, in_ms(f->idle_ns),
+                  named(f->idle_ns, c->calls_idle_timeout, " (calls.idle_timeout)"));
+        break;
     }
+}
+
+bool http_fail_size(struct http_flow *f, const char *what) {
+    return flow_fail(&f->flow, TDA_C_TOO_LARGE, "%sthe answer of %s has more than %llu bytes%s", what, f->origin,
+                     (unsigned long long)f->max_bytes,
+                     named((int64_t)f->max_bytes, loop_config(f->flow.loop)->calls_max_answer, " (calls.max_answer)"));
 }
 
 void http_fail_total(struct http_flow *f) {

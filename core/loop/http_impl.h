@@ -98,6 +98,8 @@ curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose, struct curl_s
 void http_fail_curl(struct http_flow *f, CURLcode rc);
 void http_fail_timeout(struct http_flow *f);
 void http_fail_total(struct http_flow *f);
+/* what: "one item in ", or nothing. */
+bool http_fail_size(struct http_flow *f, const char *what);
 
 /* ---- http_engine.c ---- */
 

@@ -93,7 +93,7 @@ static bool take_bytes(struct proc_flow *p, struct pipe_end *end, tda_str bytes)
     int64_t max = loop_config(p->flow.loop)->mcp_max_line;
     let_go(p);
     if (s == TDA_E_LIMIT)
-        flow_fail(&p->flow, TDA_C_TOO_LARGE, "%s sent a line of more than %lld bytes", p->name, (long long)max);
+        flow_fail(&p->flow, TDA_C_TOO_LARGE, "%s sent a line of more than %lld bytes (mcp.max_line)", p->name, (long long)max);
     else
         flow_fail(&p->flow, TDA_C_INTERNAL, "a line of %s cannot be kept: %s", p->name, status_text(s));
     return false;

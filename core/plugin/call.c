@@ -53,7 +53,16 @@ static void keep_result(struct call *c, const struct tda_result *r) {
     c->result.request_id = keep_text(c, r->request_id, RESULT_WORD_MAX);
 }
 
+/* Whose deadline it was: who reads it may want another one. */
+static tda_str no_end(const struct call *c, char *out, size_t size) {
+    bool moved = c->spec.latest_ns && c->deadline.at_ns >= c->spec.latest_ns;
+    const char *from = c->spec.deadline_from && !moved ? c->spec.deadline_from : "the request's deadline_ms or calls.turn_timeout";
+    snprintf(out, size, "no end before the deadline (%s)", from);
+    return tda_str_of(out);
+}
+
 tda_status call_finish(struct call *c, const struct tda_result *result) {
+    char text[96];
     if (c->finished) return TDA_E_STALE;
     if (!TDA_HAS(result, struct tda_result, request_id)) return TDA_E_INVALID;
     c->finished = true;
@@ -67,7 +76,7 @@ tda_status call_finish(struct call *c, const struct tda_result *result) {
     if (c->conn) server_auth_explain(c->conn, &r);
     if (c->cancelled || c->timed_out) {
         r = (struct tda_result){.size = sizeof r, .cls = c->timed_out ? TDA_C_TIMEOUT : TDA_C_CANCELLED, .retry_ms = -1};
-        r.text = c->timed_out ? TDA_STR("no end before the deadline") : TDA_STR("cancelled");
+        r.text = c->timed_out ? no_end(c, text, sizeof text) : TDA_STR("cancelled");
     }
     keep_result(c, &r);
     queue_step(c);

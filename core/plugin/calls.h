@@ -38,6 +38,7 @@ struct call_spec {
     struct draft *draft;       /* OP_VALIDATE: where ctx_put goes; else NULL */
     const char *request_id;    /* for the log */
     int64_t deadline_ns;       /* enforced here: TIMEOUT, cancel, and drop even if the plugin never finishes */
+    const char *deadline_from; /* the setting it comes from, for people to read; NULL: it is the request's own */
     int64_t latest_ns;         /* progress, and time in which the user is asked, move the deadline up to here; 0: they do not */
     call_event_fn on_event;    /* may be NULL */
     call_done_fn on_done;

@@ -174,7 +174,7 @@ static void force_fired(struct timer *t) {
 }
 
 static void not_ready_in_time(struct timer *t) {
-    end_conn(CONTAINER_OF(t, struct conn, ready), TDA_C_TIMEOUT, TDA_STR("the server was not ready in time"));
+    end_conn(CONTAINER_OF(t, struct conn, ready), TDA_C_TIMEOUT, TDA_STR("the server was not ready in time (mcp.ready_timeout)"));
 }
 
 void conn_ready_clock(struct conn *c, bool runs) {

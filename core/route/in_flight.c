@@ -81,6 +81,7 @@ tda_status request_enter(struct request *q, struct error *e) {
         s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
     } else if (unanswered(r->in_flight, &r->answered) >= (uint64_t)config_now(r->o.config)->limits_requests) {
         s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
+        error_hint(e, "try again; the operator's limit is limits.requests");
         e->retry_ms = 100;
     } else {
         s = user_enter(r, q->user, &q->load, e);
