@@ -208,7 +208,7 @@ static void on_back(struct task *task) {
 static void submit(struct pins *p, enum sessions_lane lane, tda_status (*run)(struct store_job *j, struct store *s)) {
     struct error e = {.retry_ms = -1};
     p->job = (struct store_job){.run = run, .done = go_back, .error = {.retry_ms = -1}};
-    p->back = (struct task){.run = on_back, .lane = loop_lane(p->work->user)};
+    p->back = (struct task){.run = on_back, .line.lane = loop_lane(p->work->user)};
     if (sessions_submit(p->work->agent->sessions, p->work->principal, p->work->user, lane, &p->job, &e)) p->done(p, &e);
 }
 

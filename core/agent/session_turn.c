@@ -262,7 +262,7 @@ static void settle(struct work *w, const struct error *e) {
         return;
     }
     t->job = (struct store_job){.run = store, .done = go_back};
-    t->back = (struct task){.run = on_stored, .lane = loop_lane(t->account.work->user)};
+    t->back = (struct task){.run = on_stored, .line.lane = loop_lane(t->account.work->user)};
     t->account.reserved = false;
     sessions_write_reserved(w->agent->sessions, &t->job);
 }
@@ -443,7 +443,7 @@ void session_turn(struct work *w) {
     if (!s) s = sessions_enter(ss, &t->entry, t->id, &e);
     t->entered = !s;
     t->job = (struct store_job){.run = load, .done = go_back};
-    t->back = (struct task){.run = on_loaded, .lane = loop_lane(t->account.work->user)};
+    t->back = (struct task){.run = on_loaded, .line.lane = loop_lane(t->account.work->user)};
     w->cancel = on_cancel;
     if (!s) s = sessions_submit(ss, w->principal, w->user, LANE_READ, &t->job, &e);
     if (s) finish(t, &e);

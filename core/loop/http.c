@@ -190,7 +190,8 @@ static bool emit_status(struct http_flow *f, long status) {
 /* Each costs a turn of curl's state machine for 25 bytes, so the bound on the headers' bytes alone lets them hold up the loop. */
 static bool interim_ended(struct http_flow *f) {
     if (++f->interims <= INTERIMS_MAX) return true;
-    return flow_fail(&f->flow, TDA_C_PROTOCOL, "%s sent more than %d interim answers (1xx) and no final one", f->origin, INTERIMS_MAX);
+    return flow_fail(&f->flow, TDA_C_PROTOCOL, "%s sent more than %d interim answers (1xx) and no final one", f->origin,
+                     INTERIMS_MAX);
 }
 
 static bool head_line(struct http_flow *f, const char *p, size_t n) {

@@ -77,7 +77,7 @@ static uint32_t wanted_events(int what) {
 static tda_status socket_add(struct http_engine *e, curl_socket_t fd, uint32_t lane, int what) {
     struct http_socket *s = malloc(sizeof *s);
     if (!s) return TDA_E_NOMEM;
-    *s = (struct http_socket){.watch = {.fd = fd, .lane = lane, .ready = socket_ready}, .engine = e};
+    *s = (struct http_socket){.watch = {.fd = fd, .line.lane = lane, .ready = socket_ready}, .engine = e};
     tda_status status = watch_add(e->loop, &s->watch, wanted_events(what));
     if (status) {
         free(s);
@@ -106,7 +106,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f); /* NULL: curl's own, of its pool */
     uint32_t lane = f ? f->flow.lane : 0;
     if (s) {
-        s->watch.lane = lane;
+        watch_set_lane(e->loop, &s->watch, lane);
         status = watch_change(e->loop, &s->watch, wanted_events(what));
     } else {
         status = socket_add(e, fd, lane, what);

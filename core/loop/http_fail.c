@@ -109,7 +109,8 @@ void http_fail_timeout(struct http_flow *f) {
     switch (f->phase) {
     case HTTP_QUEUED:
     case HTTP_RESOLVING:
-        flow_fail(&f->flow, TDA_C_TIMEOUT, "the name of %s was not resolved within %lld ms%s", f->origin, in_ms(f->connect_ns), connect);
+        flow_fail(&f->flow, TDA_C_TIMEOUT, "the name of %s was not resolved within %lld ms%s", f->origin, in_ms(f->connect_ns),
+                  connect);
         break;
     case HTTP_CONNECTING:
         flow_fail(&f->flow, TDA_C_TIMEOUT, "no connection to %s within %lld ms%s", f->origin, in_ms(f->connect_ns), connect);

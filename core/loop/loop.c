@@ -1,7 +1,7 @@
 /* A loop's thread: one round after the other of descriptors, inbox, timers and what these deferred.
  *
  * The inbox is a stack that posters push to with one compare-and-swap; the loop takes all of it at once and turns it round, which
- * gives the order of arrival. Then the users take turns (turns.h), as they do with what their descriptors bring. Only the poster
+ * gives the order of arrival. Then the users take turns (fair.h), as they do with what their descriptors bring. Only the poster
  * that finds it empty writes to the eventfd, so a burst costs one wake-up.
  *
  * A deferred task runs after the callback that deferred it has returned; one that is deferred by a deferred task runs after the
@@ -149,7 +149,12 @@ void loop_call(struct loop *l, void (*fn)(void *arg), void *arg) {
 }
 
 void loop_defer(struct loop *l, struct task *t) {
-    task_list_add(&l->deferred, t);
+    t->next = NULL;
+    if (l->deferred.last)
+        l->deferred.last->next = t;
+    else
+        l->deferred.first = t;
+    l->deferred.last = t;
 }
 
 static void run_deferred(struct loop *l) {
@@ -190,8 +195,8 @@ static void take_inbox(struct loop *l) {
     while (oldest) {
         struct task *t = oldest;
         oldest = t->next;
-        if (t->lane)
-            turns_add(&l->turns, t);
+        if (t->line.lane)
+            fair_add(&l->posted, &t->line);
         else
             run_posted(l, t);
     }
@@ -200,20 +205,22 @@ static void take_inbox(struct loop *l) {
 /* All of it, or what each user has time for. */
 static void run_inbox(struct loop *l, bool all) {
     take_inbox(l);
-    for (struct task *t; (t = turns_next(&l->turns, all));) {
-        uint32_t lane = t->lane; /* t may be freed by running it */
-        turns_spent(&l->turns, lane, run_posted(l, t));
+    for (struct fair_item *item; (item = fair_next(&l->posted, all));) {
+        uint32_t lane = item->lane; /* the task may be freed by running it */
+        fair_spent(&l->posted, lane, run_posted(l, CONTAINER_OF(item, struct task, line)));
     }
 }
 
 static bool inbox_empty(const struct loop *l) {
-    return !atomic_load_explicit(&l->inbox, memory_order_relaxed) && !turns_waiting(&l->turns);
+    return !atomic_load_explicit(&l->inbox, memory_order_relaxed) && !fair_waiting(&l->posted);
 }
 
 /* ---- descriptors ---- */
 
 static tda_status control(struct loop *l, int op, struct watch *w, uint32_t events) {
-    struct epoll_event event = {.events = events, .data.ptr = w};
+    struct epoll_event event = {.events = events | (w->line.lane ? (uint32_t)EPOLLONESHOT : 0), .data.ptr = w};
+    w->wanted = events;
+    w->armed = true;
     if (epoll_ctl(l->epoll_fd, op, w->fd, &event) == 0) return TDA_OK;
     switch (errno) {
     case ENOMEM: return TDA_E_NOMEM;
@@ -232,8 +239,18 @@ tda_status watch_change(struct loop *l, struct watch *w, uint32_t epoll_events) 
     return control(l, EPOLL_CTL_MOD, w, epoll_events);
 }
 
+void watch_set_lane(struct loop *l, struct watch *w, uint32_t lane) {
+    bool waits = w->line.waits;
+    if (lane == w->line.lane) return;
+    fair_remove(&l->readable, &w->line);
+    w->line.lane = lane;
+    if (waits && lane) fair_add(&l->readable, &w->line);
+}
+
 void watch_remove(struct loop *l, struct watch *w) {
     control(l, EPOLL_CTL_DEL, w, 0);
+    fair_remove(&l->readable, &w->line);
+    if (l->running == w) l->running = NULL;
     for (int i = l->at_ready + 1; i < l->n_ready; i++)
         if (l->ready[i].data.ptr == w) l->ready[i].data.ptr = NULL;
 }
@@ -241,7 +258,7 @@ void watch_remove(struct loop *l, struct watch *w) {
 /* ---- the thread ---- */
 
 static int wait_ms(const struct loop *l) {
-    if (l->deferred.first || !inbox_empty(l)) return 0;
+    if (l->deferred.first || !inbox_empty(l) || fair_waiting(&l->readable)) return 0;
     int64_t next = timers_next_ns(l);
     if (next == INT64_MAX) return WAIT_MAX_MS;
     int64_t now = clock_now_ns();
@@ -250,18 +267,43 @@ static int wait_ms(const struct loop *l) {
     return ms < WAIT_MAX_MS ? (int)ms : WAIT_MAX_MS;
 }
 
-static void run_ready(struct loop *l) {
+/* Returns how long it took. */
+static int64_t run_watch(struct loop *l, struct watch *w, uint32_t events) {
+    int64_t began = l->began_ns;
+    l->running = w;
+    w->ready(w, events);
+    settle(l, "descriptor");
+    if (l->running && !w->armed) control(l, EPOLL_CTL_MOD, w, w->wanted);
+    l->running = NULL;
+    return l->began_ns - began;
+}
+
+/* What has a lane joins those that wait for their turn. */
+static void take_ready(struct loop *l) {
     for (l->at_ready = 0; l->at_ready < l->n_ready; l->at_ready++) {
         struct epoll_event *event = &l->ready[l->at_ready];
         struct watch *w = event->data.ptr;
-        if (!w || !turns_ready(&l->turns, w->lane)) continue;
-        uint32_t lane = w->lane; /* w may be freed by what it does */
-        int64_t began = l->began_ns;
-        w->ready(w, event->events);
-        settle(l, "descriptor");
-        turns_ready_spent(&l->turns, lane, l->began_ns - began);
+        if (!w) continue;
+        if (!w->line.lane) {
+            run_watch(l, w, event->events);
+            continue;
+        }
+        w->armed = false;
+        w->seen |= event->events;
+        if (!w->line.waits) fair_add(&l->readable, &w->line);
     }
     l->n_ready = 0;
+}
+
+/* It may want something else by now than when it was told of. */
+static void run_ready(struct loop *l) {
+    take_ready(l);
+    for (struct fair_item *item; (item = fair_next(&l->readable, false));) {
+        struct watch *w = CONTAINER_OF(item, struct watch, line);
+        uint32_t lane = item->lane, events = w->seen & (w->wanted | EPOLLERR | EPOLLHUP); /* w may be freed by running it */
+        w->seen = 0;
+        fair_spent(&l->readable, lane, run_watch(l, w, events));
+    }
 }
 
 /* Those that are due now; one that a timer sets again, even for the past, waits for the next round. */
@@ -278,7 +320,8 @@ static void run_round(struct loop *l) {
     int n = epoll_wait(l->epoll_fd, l->ready, READY_MAX, wait_ms(l));
     l->n_ready = n > 0 ? n : 0;
     callbacks_begin(l);
-    turns_begin(&l->turns);
+    fair_begin_round(&l->posted);
+    fair_begin_round(&l->readable);
     run_ready(l);
     run_inbox(l, false);
     run_timers(l);
@@ -320,7 +363,8 @@ tda_status loop_new(const struct loop_options *o, struct loop **ret_loop) {
     l->index = o->index;
     l->config = o->config;
     l->launcher = o->launcher;
-    turns_init(&l->turns);
+    fair_init(&l->posted);
+    fair_init(&l->readable);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->wake = (struct watch){.fd = l->wake_fd, .ready = woken};

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "loop/fair.h"
 
 struct loop;
 struct launcher;
@@ -41,15 +42,14 @@ void loop_label(struct loop *l, const char *label);
 
 /* ---- inbox ---- */
 
-/* Whose work it is, for what is posted and for descriptors: each user has turns (turns.h). [any] Never 0, which is the host's own,
- * that need not wait for its turn. */
+/* Whose turn it is, for what is posted and for descriptors (fair.h). [any] Never 0, which is the host's own. */
 uint32_t loop_lane(tda_str user);
 
 /* Intrusive: lives in the poster's object until it has run. */
 struct task {
     struct task *next;
     void (*run)(struct task *t); /* [loop] may free the object that holds t */
-    uint32_t lane;
+    struct fair_item line;       /* the poster sets its lane */
 };
 void loop_post(struct loop *l, struct task *t); /* [any] never fails, keeps order per poster and lane */
 /* [any] but the loop's own thread: runs fn there and waits until it has returned. */
@@ -71,14 +71,19 @@ void timer_stop(struct loop *l, struct timer *t); /* fine when not set */
 
 /* ---- descriptors ---- */
 
+/* One that has a lane is told of once, and then waits for its turn among us: epoll would go through all that are ready again in
+ * each round. It is armed again after its callback. */
 struct watch {
     int fd;
-    uint32_t lane;
     void (*ready)(struct watch *w, uint32_t epoll_events);
+    struct fair_item line; /* its owner sets the lane */
+    uint32_t wanted, seen; /* from here the loop's own */
+    bool armed;
 };
 tda_status watch_add(struct loop *l, struct watch *w, uint32_t epoll_events);
 tda_status watch_change(struct loop *l, struct watch *w, uint32_t epoll_events);
-void watch_remove(struct loop *l, struct watch *w); /* no event of it comes later, not even from this round */
+void watch_set_lane(struct loop *l, struct watch *w, uint32_t lane); /* before watch_change */
+void watch_remove(struct loop *l, struct watch *w);                  /* no event of it comes later, not even from this round */
 
 /* ---- figures [any] ---- */
 

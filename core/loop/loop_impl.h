@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 
 #include "loop/flow_impl.h"
-#include "loop/turns.h"
 
 enum { READY_MAX = 128 }; /* descriptors looked at in one round */
 
@@ -15,6 +14,11 @@ enum { READY_MAX = 128 }; /* descriptors looked at in one round */
 struct timer_heap {
     struct timer **slots;
     size_t n, cap;
+};
+
+/* In order of arrival. */
+struct task_list {
+    struct task *first, *last;
 };
 
 struct loop {
@@ -37,7 +41,8 @@ struct loop {
     /* The loop's thread only. */
     struct watch wake;
     struct task_list deferred;
-    struct turns turns;
+    struct fair posted, readable; /* tasks and watches that wait for their turn */
+    struct watch *running;        /* whose callback runs; NULL: it was removed meanwhile */
     struct timer_heap timers;
     struct flow *flows;          /* open ones */
     struct child *children;      /* not reaped yet, with or without a flow */

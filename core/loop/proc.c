@@ -284,9 +284,9 @@ tda_status flow_open_proc(struct loop *l, const struct proc_spec *spec, flow_eve
     }
     flow_init(&p->flow, l, spec->lane, &proc_ops, fn, arg);
     p->child = child;
-    p->in.watch = (struct watch){.fd = fds[0], .lane = spec->lane, .ready = in_ready};
-    p->out.watch = (struct watch){.fd = fds[1], .lane = spec->lane, .ready = out_ready};
-    p->err.watch = (struct watch){.fd = fds[2], .lane = spec->lane, .ready = err_ready};
+    p->in.watch = (struct watch){.fd = fds[0], .line.lane = spec->lane, .ready = in_ready};
+    p->out.watch = (struct watch){.fd = fds[1], .line.lane = spec->lane, .ready = out_ready};
+    p->err.watch = (struct watch){.fd = fds[2], .line.lane = spec->lane, .ready = err_ready};
     p->in.open = p->out.open = p->err.open = true;
     watch_end(p, &p->out, true, EPOLLIN);
     watch_end(p, &p->err, true, EPOLLIN);

@@ -198,8 +198,8 @@ tda_status blocking_start(struct call *c, const struct tda_request *request, int
     const char *user = c->owner.user;
     b->job = (struct worker_job){.label = c->owner.plugin->label, .run = work};
     b->job.owner = user[0] ? hash_keyed(tda_str_of(user)) : 0; /* the shared context is nobody's */
-    b->drain = (struct task){.run = on_drain, .lane = c->owner.lane};
-    b->returned = (struct task){.run = on_returned, .lane = c->owner.lane};
+    b->drain = (struct task){.run = on_drain, .line.lane = c->owner.lane};
+    b->returned = (struct task){.run = on_returned, .line.lane = c->owner.lane};
     STAILQ_INIT(&b->queue);
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->room, NULL);

@@ -131,7 +131,7 @@ tda_status owner_wake(tda_handle h, uint64_t token) {
     if (is_here && !o) return TDA_E_STALE;
     struct wake *w = malloc(sizeof *w);
     if (!w) return TDA_E_NOMEM;
-    *w = (struct wake){{.run = wake_arrived, .lane = o ? o->lane : 0}, h, token, o != NULL};
+    *w = (struct wake){{.run = wake_arrived, .line.lane = o ? o->lane : 0}, h, token, o != NULL};
     if (o) o->wakes++;
     if (!(pl = plugin_loop_hold(handle_loop(h)))) {
         free(w);

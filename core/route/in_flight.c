@@ -140,7 +140,7 @@ static void cancel_locked(struct request *q) {
     if (!q->loop || atomic_exchange(&q->cancelled, true)) return;
     atomic_fetch_add(&q->router->cancelled, 1);
     ref_take(&q->ref);
-    q->cancel = (struct task){.run = on_cancel, .lane = q->begin.lane}; /* behind it */
+    q->cancel = (struct task){.run = on_cancel, .line.lane = q->begin.line.lane}; /* behind it */
     loop_post(q->loop, &q->cancel);
 }
 

@@ -344,7 +344,7 @@ void request_post(struct request *q) {
     q->work.out = &q->out;
     q->work.done = on_work_done;
     if (!q->token) q->work.event = on_event;
-    q->begin = (struct task){.run = on_begin, .lane = loop_lane(q->user)};
+    q->begin = (struct task){.run = on_begin, .line.lane = loop_lane(q->user)};
     q->work.loop = l;
     /* cancel_locked reads q->loop under the lock. */
     pthread_mutex_lock(&q->router->lock);

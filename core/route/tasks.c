@@ -324,7 +324,7 @@ uint64_t tasks_forget(struct tasks *ts, tda_str user, bool running) {
     pthread_mutex_unlock(&ts->lock);
     for (; gone; gone = next, n++) {
         next = gone->newer;
-        gone->forget = (struct task){.run = task_forget, .lane = loop_lane(user)}; /* with the table's reference */
+        gone->forget = (struct task){.run = task_forget, .line.lane = loop_lane(user)}; /* with the table's reference */
         loop_post(gone->loop, &gone->forget);
     }
     return n;
