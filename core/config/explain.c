@@ -252,6 +252,8 @@ static bool is_fixed(const char *path) {
                                         "sessions.path",
                                         "sessions.synchronous",
                                         "sessions.queue",
+                                        "sessions.per_user",
+                                        "sessions.turns",
                                         "maintenance.context_cleanup.interval",
                                         "maintenance.context_cleanup.enabled",
                                         "maintenance.report.",

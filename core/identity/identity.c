@@ -175,7 +175,9 @@ static tda_status refuse(struct error *e, const char *kind, const char *text, co
 tda_status identity_check(struct identity *id, bool is_ipc, uint32_t uid, tda_str auth, struct principal *ret, struct error *e) {
     unsigned char hash[TOKEN_HASH_SIZE];
     if (!auth.p && is_ipc) return check_peer(id, uid, ret, e);
-    if (!auth.p) return refuse(e, "token_required", "a token is wanted in each request here", "put it into params.auth");
+    if (!auth.p)
+        return refuse(e, "token_required", "a token is wanted in each request here",
+                      "put it into params.auth; tda takes it from TDA_TOKEN or --token-file FILE");
     tda_status s = token_read(auth, hash);
     if (!s) s = check_token(id, hash, ret);
     if (!s) return TDA_OK;

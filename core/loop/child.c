@@ -180,8 +180,8 @@ static void link_child(struct loop *l, struct child *c) {
 }
 
 static tda_status admit(struct loop *l, const char *owner, struct error *e) {
-    int64_t max_of_user = owner ? l->config->limits_user_children : INT64_MAX;
-    return launcher_admit(l->launcher, owner ? owner : NOBODY, l->config->limits_children, max_of_user, e);
+    int64_t max_of_user = owner ? loop_config(l)->limits_user_children : INT64_MAX;
+    return launcher_admit(l->launcher, owner ? owner : NOBODY, loop_config(l)->limits_children, max_of_user, e);
 }
 
 tda_status flow_may_open_proc(struct loop *l, const char *owner, struct error *e) {

@@ -177,6 +177,8 @@ int launcher_send(struct launcher *l, const struct buf *order, const int fds[SPA
 
 /* ---- limits ---- */
 
+enum { FULL_RETRY_MS = 1000 };
+
 static struct owner **find_owner(struct launcher *l, const char *user) {
     struct owner **link = &l->owners;
     while (*link && strcmp((*link)->user, user) != 0) link = &(*link)->next;
@@ -202,15 +204,17 @@ tda_status launcher_admit(struct launcher *l, const char *user, int64_t max, int
     if (launcher_children(l) >= max) {
         s = error_set(e, TDA_E_LIMIT, "too_many_children", "%lld child processes run already", (long long)max);
         error_hint(e, "try again later; the operator may raise limits.children");
-    } else if (o && o->n >= max_of_user) {
+    } else if ((o ? o->n : 0) >= max_of_user) {
         s = error_set(e, TDA_E_LIMIT, "too_many_children", "this user has %lld child processes already", (long long)max_of_user);
-        error_hint(e, "the operator may raise limits.children_per_user");
+        error_hint(e, "try again when one has ended; the operator may raise limits.children_per_user");
     } else if (!o && !(o = *link = owner_new(user))) {
         s = TDA_E_NOMEM;
     }
     if (!s) {
         o->n++;
         atomic_fetch_add(&l->children, 1);
+    } else if (s == TDA_E_LIMIT && e) {
+        e->retry_ms = FULL_RETRY_MS;
     }
     pthread_mutex_unlock(&l->lock);
     return s;

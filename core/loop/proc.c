@@ -259,8 +259,8 @@ static struct proc_flow *proc_new(struct loop *l, const struct proc_spec *spec) 
     const char *slash = strrchr(spec->argv[0], '/');
     snprintf(p->name, sizeof p->name, "%s", slash ? slash + 1 : spec->argv[0]);
     p->last.run = run_last;
-    buf_init(&p->queue, SEND_QUEUE + (size_t)l->config->mcp_max_line);
-    if (framer_new(TDA_FRAME_LINES, (size_t)l->config->mcp_max_line, &p->out.framer) == TDA_OK &&
+    buf_init(&p->queue, SEND_QUEUE + (size_t)loop_config(l)->mcp_max_line);
+    if (framer_new(TDA_FRAME_LINES, (size_t)loop_config(l)->mcp_max_line, &p->out.framer) == TDA_OK &&
         framer_new(TDA_FRAME_LINES, STDERR_LINE, &p->err.framer) == TDA_OK)
         return p;
     framer_free(p->out.framer);

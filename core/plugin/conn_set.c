@@ -123,8 +123,44 @@ static bool end_one(struct plugin_loop *pl, const char *user) {
     return conn_count_of(pl, user, true) || conn_close_idle(pl, user);
 }
 
+static bool look_further(struct plugins *ps);
+
+static void look_here(struct task *t) {
+    struct plugins *ps = CONTAINER_OF(t, struct plugins, room.task);
+    struct plugin_loop *pl = plugin_loop_here();
+    if (!pl || end_one(pl, NULL) || !look_further(ps)) atomic_store(&ps->room.under_way, false);
+}
+
+static bool look_further(struct plugins *ps) {
+    while (ps->room.left) {
+        ps->room.left--;
+        ps->room.at = (ps->room.at + 1) % LOOPS_MAX;
+        struct plugin_loop *pl = plugin_loop_hold(ps->room.at);
+        if (!pl) continue;
+        loop_post(pl->loop, &ps->room.task);
+        plugin_loop_let_go();
+        return true;
+    }
+    return false;
+}
+
+/* The bounds are of all loops together. One search at a time, so that who asks again and again ends one, and not as many as he
+ * asks. */
+static void look_elsewhere(struct plugin_loop *pl) {
+    struct plugins *ps = pl->plugins;
+    if (atomic_exchange(&ps->room.under_way, true)) return;
+    ps->room.task.run = look_here;
+    ps->room.at = pl->index;
+    ps->room.left = LOOPS_MAX - 1;
+    if (!look_further(ps)) atomic_store(&ps->room.under_way, false);
+}
+
 bool conn_make_room(struct plugin_loop *pl, const char *user) {
-    return end_one(pl, user) || (!conn_count_of(pl, user, false) && end_one(pl, NULL));
+    if (end_one(pl, user)) return true;
+    if (conn_count_of(pl, user, false)) return false;
+    if (end_one(pl, NULL)) return true;
+    look_elsewhere(pl);
+    return false;
 }
 
 /* ---- acquiring ---- */

@@ -53,6 +53,11 @@ struct plugins {
     atomic_bool loading; /* a plugin.load is under way: one at a time */
     struct plugin_loop *loops[LOOPS_MAX];
     _Atomic uint64_t started, finished, dropped, stale, bugs, conns_open, conns_total;
+    struct {
+        struct task task;
+        atomic_bool under_way; /* the rest is its search's */
+        unsigned at, left;
+    } room; /* the search for an idle connection on other loops: conn_make_room */
 };
 
 static inline const struct registry *registry_now(const struct plugins *ps) {

@@ -163,6 +163,20 @@ class HowMany(unittest.TestCase):
                 self.assertEqual((alive(first), alive(second)), (False, True), "the one idle the longest made room, and no other")
 
 
+    def test_who_idles_keeps_nobody_out_whose_loop_is_another(self):
+        """Users are spread over the loops, and the bound is of all of them."""
+        with Daemon("loops: 4\ncontexts: {persistence: false}\nmcp: {stop_grace: 200ms}\nlimits: {children: 1}\n"
+                    f"mcp_servers:\n  s: {{{command()}}}\n") as d:
+            for user in "abcdefgh":
+                def configured():
+                    try:
+                        return configure(d, user, "s")
+                    except RpcError as e:
+                        self.assertEqual(e.kind, "too_many_children", e.message)
+                        return None
+                until(configured, what=f"room for {user}, while another idles")
+                self.assertEqual(children(d), 1)
+
     def test_children_of_a_user(self):
         with daemon({"s": command() + ", stateful: true"}, "limits: {children_per_user: 1}\n") as d:
             configure(d, "a", "s")

@@ -143,6 +143,26 @@ class Reload(unittest.TestCase):
         self.assertNotEqual(now["pid"], pid)
         self.assertEqual(now["env"]["WHO"], "two")
 
+    def test_bounds_on_servers_count_at_once(self):
+        server = f"mcp_servers:\n  it: {{command: [{sys.executable}, {SERVER}, normal]}}\n"
+        use = {"name": "big", "arguments": {"bytes": 100000}}
+        for section, bound, value, words in (("limits", "children", 0, "child processes"), ("limits", "children_per_user", 0, "this user has"),
+                                             ("mcp", "max_line", "64KiB", "mcp.max_line")):
+            for user in ("before", "after"):
+                self.configure(f"{user}-{bound}")
+                self.c.call("context.set", user=f"{user}-{bound}", fields={"mcp_server_name": "it"})
+            self.write(self.yaml() + server)
+            self.c.call("config.reload")
+            self.assertFalse(self.c.call("tools.call", user=f"before-{bound}", **use)["is_error"])
+            self.write(self.yaml(more=f"{section}: {{{bound}: {value}}}\n") + server)
+            self.assertEqual(self.c.call("config.reload")["changed"], [f"{section}.{bound}"])
+            self.assertIn(words, self.c.error("tools.call", user=f"after-{bound}", **use).message, "of processes that start from now on")
+
+    def test_what_the_store_began_with_waits_for_a_restart(self):
+        self.write(self.yaml(more="sessions: {per_user: 1, turns: 1}\n"))
+        reply = self.c.call("config.reload")
+        self.assertEqual((reply["changed"], reply["restart"]), ([], ["sessions.per_user", "sessions.turns"]))
+
     def whoami(self):
         return json.loads(self.c.call("tools.call", user="u", name="whoami")["content"][0]["text"])
 
