@@ -210,7 +210,7 @@ tda_status launcher_admit(struct launcher *l, const char *user, int64_t max, int
     } else if (!o && !(o = *link = owner_new(user))) {
         s = TDA_E_NOMEM;
     }
-    if (!s) {
+    if (o && !s) {
         o->n++;
         atomic_fetch_add(&l->children, 1);
     } else if (s == TDA_E_LIMIT && e) {
