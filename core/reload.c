@@ -77,8 +77,9 @@ static tda_status check_whole(struct host *h, struct reload *r, struct registry 
 
 /* The next line of those that p points into; false: there is none. The last may lack its end. */
 static bool next_line(const struct buf *lines, const char **p, tda_str *ret) {
+    if (!lines->p) return false;
     const char *end = lines->p + lines->n;
-    if (!lines->p || *p >= end) return false;
+    if (*p >= end) return false;
     const char *lf = memchr(*p, '\n', (size_t)(end - *p));
     *ret = (tda_str){*p, (size_t)((lf ? lf : end) - *p)};
     *p = lf ? lf + 1 : end;

@@ -183,7 +183,8 @@ void asks_leave(struct conn *c, struct asker *asker) {
 }
 
 static void answer_for_nobody(struct conn *c, struct ask *a) {
-    answer(c, a, a->answered ? (tda_str){0} : cancelled);
+    tda_str nothing = {0};
+    answer(c, a, a->answered ? nothing : cancelled);
 }
 
 /* From the start after each: the one who hears may end others. */
