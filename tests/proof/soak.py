@@ -33,7 +33,7 @@ def settings(port, speed, planted):
 
     return (f"contexts: {{persistence: false}}\nlog: {{level: error}}\nwatchdog: {{timeout: {span(6)}}}\n"
             f"calls: {{attempt_timeout: {span(6)}, idle_timeout: {span(6)}, turn_timeout: {span(30)}, tool_timeout: {span(30)}, connect_timeout: {span(1)}}}\n"
-            f"mcp: {{ready_timeout: {span(1)}, idle_close: {span(1)}}}\nlimits: {{handshake_timeout: {span(1)}, per_user: {{requests_per_minute: 100k}}}}\n"
+            f"mcp: {{ready_timeout: {span(SLOW)}, idle_close: {span(1)}}}\nlimits: {{handshake_timeout: {span(1)}, per_user: {{requests_per_minute: 100k}}}}\n"
             f"sessions: {{title: question}}\nmaintenance: {{context_cleanup: {{interval: {span(0.1)}, max_age: {'365d' if planted else span(5)}}}, "
             f"session_retention: {{interval: {span(0.1)}, max_age: {span(24)}, keys_max_age: {span(24)}, usage_max_age: 1d}}}}\n"
             f"providers:\n  Fake: {{plugin: openai, base_url: \"http://127.0.0.1:{port}/v1\"}}\n"
