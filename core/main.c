@@ -267,7 +267,7 @@ static tda_status start_jobs(struct host *h) {
                                  .arg = h};
     struct job_spec reload = {.name = "config_reload",
                               .help = "reads the configuration again, as SIGHUP and config.reload ask for",
-                              .enabled = false,
+                              .logs_itself = true,
                               .run = host_reload,
                               .arg = h};
     struct job_spec report = {.name = "report",
@@ -539,10 +539,15 @@ static int print_config(const struct options *o, struct host *h) {
     if (o->explain) config_explain(h->config, o->explain_json, &out);
     if (out.n) fwrite(out.p, 1, out.n, stdout);
     buf_fini(&out);
-    if (o->check) printf("configuration ok%s%s\n", o->config ? ": " : "", o->config ? o->config : "");
+    size_t refused = o->check ? plugins_refused(h->plugins) : 0;
+    if (refused)
+        fprintf(stderr, "tdad: the configuration is valid, but %zu of its plugins %s refused; a start would go on without %s\n",
+                refused, refused == 1 ? "is" : "are", refused == 1 ? "it" : "them");
+    else if (o->check)
+        printf("configuration ok%s%s\n", o->config ? ": " : "", o->config ? o->config : "");
     plugins_free(h->plugins);
     config_free(h->config);
-    return 0;
+    return refused ? EXIT_CONFIG : 0;
 }
 
 static int report_config(struct host *h, struct buf *report, const struct options *o) {

@@ -97,10 +97,13 @@ static void say_warnings(const struct buf *warnings) {
         log_warn("the configuration is taken, but will not work", LOG_STR("reason", line));
 }
 
+static void say_error(tda_str reason) {
+    log_error("the configuration is not usable and is not taken", LOG_STR("reason", reason));
+}
+
 static void say_errors(const struct buf *report) {
     tda_str line;
-    for (const char *p = report->p; next_line(report, &p, &line);)
-        log_error("the configuration is not usable and is not taken", LOG_STR("reason", line));
+    for (const char *p = report->p; next_line(report, &p, &line);) say_error(line);
 }
 
 static size_t count_lines(const struct buf *b) {
@@ -134,11 +137,12 @@ static void reload_free(struct reload *r) {
 
 static tda_status refused(struct reload *r, const struct buf *report, tda_status s, char *note, size_t note_size) {
     size_t n = count_lines(report);
-    say_errors(report);
+    const char *first = n ? report->p : status_text(s);
     if (n)
-        snprintf(note, note_size, "%.*s%s", (int)strcspn(report->p, "\n"), report->p, n > 1 ? " (and more: see the log)" : "");
+        say_errors(report);
     else
-        snprintf(note, note_size, "%s", status_text(s));
+        say_error(tda_str_of(first));
+    snprintf(note, note_size, "%.*s%s", (int)strcspn(first, "\n"), first, n > 1 ? " (and more: see the log)" : "");
     reload_free(r);
     return s;
 }
@@ -167,6 +171,7 @@ tda_status host_reload(void *arg, char *note, size_t note_size) {
     if (!r) {
         snprintf(note, note_size, n < RELOADS_MAX ? "out of memory" : "read %d times since the start: restart the daemon",
                  RELOADS_MAX);
+        say_error(tda_str_of(note));
         return TDA_E_LIMIT;
     }
     buf_init(&report, REPORT_MAX);

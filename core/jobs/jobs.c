@@ -84,7 +84,7 @@ static void run_one(struct jobs *js, struct job *j) {
     j->n_waiters = 0;
     pthread_mutex_unlock(&js->lock);
     tda_status s = j->spec.run(j->spec.arg, note, sizeof note);
-    if (s)
+    if (s && !j->spec.logs_itself)
         log_error("job failed, it runs again next time", LOG_Z("job", j->spec.name), LOG_Z("status", status_name(s)),
                   LOG_Z("note", note));
     pthread_mutex_lock(&js->lock);

@@ -14,7 +14,8 @@ struct job_spec {
     const char *name;
     const char *help;
     int64_t interval_ns;
-    bool enabled; /* false: listed, runs only when asked to */
+    bool enabled;     /* false: listed, runs only when asked to */
+    bool logs_itself; /* why it failed, better than the note */
     /* [job thread] `note` gets one short line for people ("3 contexts removed"). */
     tda_status (*run)(void *arg, char *note, size_t note_size);
     void *arg;

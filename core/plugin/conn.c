@@ -94,10 +94,13 @@ static void end_conn(struct conn *c, uint32_t cls, tda_str text) {
     conn_queue_step(c);
 }
 
+/* Which answer was too large is known where only one was awaited; to the others the server has just gone. */
 static void fail_calls(struct conn *c) {
-    struct call *call;
-    for (call = LIST_FIRST(&c->calls); call; call = LIST_NEXT(call, of_conn))
-        call_fail(call, TDA_C_NETWORK, c->why[0] ? c->why : "the connection to the server has ended");
+    struct call *call = LIST_FIRST(&c->calls);
+    bool is_its_answer = call && !LIST_NEXT(call, of_conn) && c->end.cls == TDA_C_TOO_LARGE;
+    for (; call; call = LIST_NEXT(call, of_conn))
+        call_fail(call, is_its_answer ? TDA_C_TOO_LARGE : TDA_C_NETWORK,
+                  c->why[0] ? c->why : "the connection to the server has ended");
 }
 
 static void drop_object(struct conn *c) {

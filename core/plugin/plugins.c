@@ -302,6 +302,13 @@ static const char *state_of(const struct registry *r, const struct plugin *p) {
     return registry_find(r, p->loaded.note.id) == p ? "loaded" : "replaced";
 }
 
+size_t plugins_refused(const struct plugins *ps) {
+    const struct registry *r = registry_now(ps);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) n += !is_loaded(r->list[i]);
+    return n;
+}
+
 void plugins_write(const struct plugins *ps, struct jw *w) {
     const struct registry *r = registry_now(ps);
     jw_begin_array(w);

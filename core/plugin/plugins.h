@@ -46,6 +46,7 @@ tda_status plugins_load(struct plugins *ps, tda_str what, plugins_loaded_fn done
 /* [any] array of {id, version, generation, file, state: "loaded"|"replaced"|"refused", reason?, provides, hosts, calls, in_flight,
  * connections, bugs} */
 void plugins_write(const struct plugins *ps, struct jw *w);
+size_t plugins_refused(const struct plugins *ps); /* [any] how many; each was logged with its reason */
 
 struct workers_stats;
 void plugins_worker_stats(const struct plugins *ps, struct workers_stats *ret); /* [any] */

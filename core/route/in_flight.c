@@ -77,10 +77,11 @@ tda_status request_enter(struct request *q, struct error *e) {
     struct router *r = q->router;
     tda_status s = TDA_OK;
     pthread_mutex_lock(&r->lock);
+    uint64_t n = unanswered(r->in_flight, &r->answered);
     if (r->draining) {
         s = error_set(e, TDA_E_CLOSED, "shutting_down", "the daemon is shutting down");
-    } else if (unanswered(r->in_flight, &r->answered) >= (uint64_t)config_now(r->o.config)->limits_requests) {
-        s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)r->in_flight);
+    } else if (n >= (uint64_t)config_now(r->o.config)->limits_requests) {
+        s = error_set(e, TDA_E_BUSY, "busy", "%llu requests are in flight, which is the limit", (unsigned long long)n);
         error_hint(e, "try again; the operator's limit is limits.requests");
         e->retry_ms = 100;
     } else {

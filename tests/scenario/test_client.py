@@ -13,6 +13,18 @@ from harness.upstream import Upstream
 SAMPLE = BIN.parent / "share" / "tda"
 
 
+def read_until(fd, end):
+    """What a terminal shows up to `end`, or until the program has left it."""
+    text = ""
+    while end is None or end not in text:
+        try:
+            data = os.read(fd, 4096)
+        except OSError:
+            break
+        text += data.decode()
+    return text
+
+
 class Client(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -93,6 +105,20 @@ class Client(unittest.TestCase):
         os.write(fd, b"\x03")
         self.assertEqual(os.WTERMSIG(os.waitpid(pid, 0)[1]), signal.SIGINT)
         self.assertTrue(echo())
+        os.close(fd)
+
+    def test_an_answer_shows_as_it_comes_on_a_terminal(self):
+        self.tda("-u", "w", "configure", "--provider", "Fake", "--model", "model1", "--key-env", "K", env={"K": "canary-cli-key"})
+        self.up.faults.append("pause")
+        self.up.released.clear()
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(BIN / "tda", ["tda", "-u", "w", "ask", "hello"], {"TDA_SOCKET": self.d.url})
+        self.assertEqual(read_until(fd, "half an ans"), "half an ans")
+        self.up.released.set()
+        self.assertEqual(read_until(fd, "\n"), "wer\r\n")
+        self.assertEqual(read_until(fd, None), "", "and it is not printed once more")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
         os.close(fd)
 
     def test_exit_codes_and_hints(self):

@@ -103,6 +103,10 @@ class Yaml(unittest.TestCase):
         self.bad("providers: {p: {plugin: nothere}}", "plugins.load")
         self.bad("plugins: {sha256: {x: abc}}", "64 hexadecimal")
 
+    def test_a_check_does_not_pass_with_a_plugin_that_would_be_refused(self):
+        err = self.bad("plugins: {load: [openai, nothere]}", "nothere.so")
+        self.assertIn("1 of its plugins is refused", err)
+
     def test_all_errors_of_a_file_are_told_at_once(self):
         err = self.bad("loops: x\nlog: {level: y}\nnope: 1\n")
         self.assertEqual(len([l for l in err.splitlines() if "t.yaml:" in l and ": " in l[8:]]), 3, err)

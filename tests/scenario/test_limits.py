@@ -136,7 +136,7 @@ ROWS = [
     Row("calls.idle_timeout", SHORT, lambda w: w.stall(), lambda w: w.chat("u"), "timeout"),
     Row("calls.tool_timeout", SHORT, None, lambda w: w.use("u", "slow", seconds=30), "timeout"),
     Row("mcp.ready_timeout", SHORT, lambda w: w.c.call("context.set", user="u", fields={"provider": "Fake", "model": "model1", "mcp_server_name": "one"}), lambda w: w.use("u"), "timeout", mode="init_hangs", users="", other=NOBODY),
-    Row("mcp.max_line", "2KiB", None, lambda w: w.use("u", "big", bytes=8192), "unreachable"),
+    Row("mcp.max_line", "2KiB", None, lambda w: w.use("u", "big", bytes=8192), "too_large"),
 ]
 
 # Bounds that are met elsewhere: by which test. A C test is named as it is there.

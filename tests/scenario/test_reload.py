@@ -103,9 +103,12 @@ class Reload(unittest.TestCase):
         for bad, word in ((self.yaml(more="clals: {attempts: 2}\n"), "calls"), (self.yaml() + "  BAD: {provider: Nobody, model: x}\n", "Nobody"),
                           ("{", ":1"), (self.yaml().replace("plugin: openai", "plugin: missing"), "missing")):
             self.write(bad)
+            before = len(self.d.text())
             error = self.c.error("config.reload")
             self.assertEqual(error.kind, "bad_config")
             self.assertIn(word, error.message)
+            logged = [line for line in self.d.text()[before:].splitlines() if "request failed" not in line]
+            self.assertEqual((len(logged), "is not taken" in logged[0]), (1, True), logged)
             self.ask("u")
             self.assertEqual(self.ask("u", profile="FAST")["meta"]["model"], "m1")
         self.write(self.yaml(model="m3"))

@@ -41,7 +41,7 @@ static int finish(const struct options *o, const char *method, struct jw *w) {
     if (o->idempotency_key) jw_put_z(w, "idempotency_key", o->idempotency_key);
     int code = params_call(o, method, w, &doc, &result);
     if (code || !doc) return code;
-    print_text(json_str(json_key(result, TDA_STR("text"))));
+    if (!rpc_answer_shown()) print_text(json_str(json_key(result, TDA_STR("text"))));
     fflush(stdout);
     if (o->verbose) say_who(result);
     return EXIT_OK;

@@ -1,4 +1,4 @@
-/* token: who may come by tcp, tls+tcp or ws. Asks the daemon; with --store makes them in its file, while none runs. */
+/* token: who may come by tcp, tls+tcp, ws or wss. Asks the daemon; with --store makes them in its file, while none runs. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -190,7 +190,8 @@ static int revoke_one(const struct options *o) {
     puts("revoked");
     json_i64(json_key(result, TDA_STR("tokens")), &left);
     if (!left && !o->quiet)
-        fputs("it was the last one: a daemon that listens on tcp, tls+tcp or ws does not start before there is another\n", stderr);
+        fputs("it was the last one: a daemon that listens on tcp, tls+tcp, ws or wss does not start before there is another\n",
+              stderr);
     return EXIT_OK;
 }
 

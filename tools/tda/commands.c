@@ -60,7 +60,7 @@
     "  tda --user alice mcp prompts summary topic=orders\n"                                                                        \
     "  tda --user alice mcp resources file:///srv/report.txt\n"
 #define OPT_TOKEN                                                                                                                  \
-    "Whoever comes by tcp, tls+tcp or ws is known by a token; it is shown once, and kept as a hash.\n"                             \
+    "Whoever comes by tcp, tls+tcp, ws or wss is known by a token; it is shown once, and kept as a hash.\n"                        \
     "create prints it: for --user USER, to act for him alone; or\n"                                                                \
     "      --service          for a program that names its users\n"                                                                \
     "      --operator         with --service: and may do what is the operator's (plugins, backup, jobs, tokens)\n"                 \
@@ -104,7 +104,7 @@ const struct command commands[] = {
      "conversations that the host remembers", "tda --user alice sessions list --search orders", cmd_sessions, OPT_SESSIONS},
     {"usage", "", "the user's tokens by day, provider and model", "tda --user alice usage --days 7", cmd_usage,
      "      --days N           the last so many UTC days (default 30)\n"},
-    {"token", "[list | create --user USER|--service | revoke ID]", "tokens: who may come by tcp, tls+tcp or ws",
+    {"token", "[list | create --user USER|--service | revoke ID]", "tokens: who may come by tcp, tls+tcp, ws or wss",
      "tda token create --user alice --expires 30d --label laptop > alice.token", cmd_token, OPT_TOKEN},
     {"user", "delete", "erase a user: context, credentials, sessions, usage", "tda --user alice user delete", cmd_user, NULL},
     {"backup", "FILE", "copy all sessions and usage into a new file while the daemon works",

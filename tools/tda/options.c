@@ -18,7 +18,7 @@ static const struct option_row {
     {"socket", 's', TEXT, AT(socket), 0, "URL        where the daemon listens (default $TDA_SOCKET, or the daemon's own default)"},
     {"user", 'u', TEXT, AT(user), 0, "USER       on whose behalf (default $TDA_USER)"},
     {"token-file", 0, TEXT, AT(token_file), 0,
-     "FILE  holds a token, for tcp, tls+tcp and ws (default $TDA_TOKEN_FILE, or the token itself in $TDA_TOKEN)"},
+     "FILE  holds a token, for tcp, tls+tcp, ws and wss (default $TDA_TOKEN_FILE, or the token itself in $TDA_TOKEN)"},
     {"ca", 0, TEXT, AT(ca), 0,
      "FILE          authorities that the daemon's certificate is judged by (default $TDA_CA, or the system's)"},
     {"json", 'j', FLAG, AT(json), 0, "           the result as JSON, for programs; an error as JSON on stderr"},

@@ -32,6 +32,12 @@ static struct {
 } wait;
 static volatile sig_atomic_t interrupted;
 
+/* What a turn says, as it comes, for somebody who looks on. */
+static struct {
+    bool shows, shown;
+    bool in_line; /* the last line has no end yet */
+} answer;
+
 static void on_interrupt(int sig) {
     interrupted = sig;
 }
@@ -40,7 +46,7 @@ static bool watch(void *arg, int64_t waited_ms) {
     static const char wheel[] = "|/-\\";
     (void)arg;
     waited_ms = clock_now_ns() / NS_PER_MS - wait.began_ms;
-    if (wait.shows && waited_ms >= PROGRESS_AFTER_MS) {
+    if (wait.shows && !answer.in_line && waited_ms >= PROGRESS_AFTER_MS) {
         fprintf(stderr, "\r%c waiting, %lld s ", wheel[waited_ms / 200 % 4], (long long)(waited_ms / 1000));
         fflush(stderr);
         wait.shown = true;
@@ -51,6 +57,33 @@ static bool watch(void *arg, int64_t waited_ms) {
 static void end_progress(void) {
     if (wait.shown) fputs("\r\033[K", stderr);
     wait.shown = false;
+}
+
+/* ---- an answer as it comes ---- */
+
+static void end_line(void) {
+    if (answer.in_line) putchar('\n');
+    answer.in_line = false;
+    fflush(stdout);
+}
+
+static void show_answer(const char *event_json) {
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    if (!answer.shows || json_parse(tda_str_of(event_json), 0, &doc, NULL)) return;
+    struct json event = json_root(doc);
+    tda_str text = json_str(json_key(event, TDA_STR("text")));
+    if (!tda_str_eq(json_str(json_key(event, TDA_STR("type"))), TDA_STR("text"))) {
+        end_line(); /* what follows a tool's result is another paragraph */
+    } else if (text.n) {
+        print_word(stdout, "", text);
+        answer.shown = true;
+        answer.in_line = text.p[text.n - 1] != '\n';
+        fflush(stdout);
+    }
+}
+
+bool rpc_answer_shown(void) {
+    return answer.shown;
 }
 
 /* ---- one call ---- */
@@ -120,6 +153,7 @@ static enum tda_client_status run_turn(const struct options *o, struct tda_clien
         status = tda_client_stream_next(s, &event, e);
         if (status || !event) break;
         end_progress();
+        show_answer(event);
         int64_t asked_ms = clock_now_ns() / NS_PER_MS;
         if (question_answer(o, c, tda_client_stream_task(s), event)) wait.limit_ms += clock_now_ns() / NS_PER_MS - asked_ms;
     }
@@ -131,6 +165,8 @@ static enum tda_client_status run_turn(const struct options *o, struct tda_clien
         wait.limit_ms = INT64_MAX;
         tda_client_stream_cancel(s, NULL);
     }
+    end_line();
+    if (tda_client_stream_dropped(s)) answer.shown = false;
     if (!status) *ret = str_dup(tda_str_of(tda_client_stream_result(s)));
     tda_client_stream_free(s);
     return status;
@@ -153,6 +189,7 @@ static int call_with(const struct options *o, const char *method, const char *pa
     wait.shows = !o->quiet && isatty(2);
     wait.began_ms = clock_now_ns() / NS_PER_MS;
     wait.limit_ms = INT64_MAX;
+    answer.shows = !o->json && isatty(1);
     int code = rpc_open(o, watch, &c);
     if (code) return code;
     enum tda_client_status s =

@@ -59,6 +59,7 @@ int rpc_call(const struct options *o, const char *method, struct buf *params, st
 /* For more than one: a client that the caller closes, and what to print and to exit with when one of its calls fails. */
 int rpc_open(const struct options *o, bool (*waiting)(void *arg, int64_t waited_ms), struct tda_client **ret);
 int rpc_failed(const struct options *o, const struct tda_client *c, const struct tda_client_error *e);
+bool rpc_answer_shown(void); /* the last turn's text stands on the terminal already */
 const char *default_socket(void);
 /* Params under construction: begins the object, with the user when there is one. */
 void params_begin(struct jw *w, struct buf *out, const struct options *o);

@@ -11,7 +11,7 @@ import threading
 import time
 
 FAULTS = ("reset", "stall", "401", "429", "500", "html", "html502", "truncate", "truncate_sse", "unfinished", "malformed", "slow", "redirect", "big", "empty",
-          "context_full", "interim")
+          "context_full", "interim", "pause")
 
 
 class Seen:
@@ -211,6 +211,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif fault == "unfinished":  # whole as HTTP, but the end marker is not there
             self.begin_stream()
             self.event({"role": "assistant", "content": "half an ans"})
+            self.wfile.write(b"0\r\n\r\n")
+        elif fault == "pause":  # half of the answer, and the rest when the test says so
+            self.begin_stream()
+            self.event({"role": "assistant", "content": "half an ans"})
+            self.server.up.released.wait(60)
+            self.event({"content": "wer"})
+            self.event({}, "stop")
+            self.chunk(b"data: [DONE]\n\n")
             self.wfile.write(b"0\r\n\r\n")
         elif fault == "slow":
             self.begin_stream()
