@@ -19,12 +19,13 @@
 #include <unistd.h>
 
 enum { EVENTS = 20, FDS = 20000, IN = 8192, MARK = 10 };
+static int chunks = EVENTS;
 
 struct stream {
     char in[IN];
     size_t have;
     char mark[MARK + 1];
-    int left; /* chunks to come, 0: idle; EVENTS + 1 at the begin: head and first chunk go with the next tick */
+    int left; /* chunks to come, 0: idle; chunks + 1 at the begin: head and first chunk go with the next tick */
 };
 
 static struct stream *streams[FDS];
@@ -46,7 +47,7 @@ static void chunk(int fd, const char *text) {
 static void step(int fd, struct stream *s) {
     char data[400];
     static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    if (s->left == EVENTS) say(fd, head, sizeof head - 1);
+    if (s->left == chunks) say(fd, head, sizeof head - 1);
     snprintf(
         data, sizeof data,
         "data: "
@@ -103,7 +104,7 @@ static void take(int fd, struct stream *s) {
         answer_at_once(fd, mark);
     } else if (strncmp(s->in, "POST", 4) == 0 && mark) {
         snprintf(s->mark, sizeof s->mark, "%.*s", MARK, mark);
-        s->left = EVENTS;
+        s->left = chunks;
         active[n_active++] = fd;
         if (n_active > most) most = n_active;
     } else {
@@ -153,6 +154,7 @@ static int listen_anywhere(void) {
 int main(int argc, char **argv) {
     long ms = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
     awaited = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    if (argc > 3) chunks = (int)strtol(argv[3], NULL, 10);
     struct rlimit files = {FDS, FDS};
     struct epoll_event events[256];
     if (argc < 2 || ms < 0 || ms > 10000) return 2;
