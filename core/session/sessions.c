@@ -195,17 +195,21 @@ tda_status sessions_new(struct store *store, uint64_t queue, struct sessions **r
     return TDA_E_NOMEM;
 }
 
+static void stop_lane(struct lane *l) {
+    pthread_mutex_lock(&l->lock);
+    l->stopping = true;
+    pthread_cond_signal(&l->wake);
+    pthread_mutex_unlock(&l->lock);
+    if (l->started) pthread_join(l->thread, NULL);
+}
+
+/* The writing lane last: what was read may have something written. Nothing of a lane goes while another may still wake it. */
 void sessions_free(struct sessions *ss) {
     if (!ss) return;
+    for (size_t i = LANES; i-- > 0;) stop_lane(&ss->lanes[i]);
     for (size_t i = 0; i < LANES; i++) {
-        struct lane *l = &ss->lanes[i];
-        pthread_mutex_lock(&l->lock);
-        l->stopping = true;
-        pthread_cond_signal(&l->wake);
-        pthread_mutex_unlock(&l->lock);
-        if (l->started) pthread_join(l->thread, NULL);
-        pthread_cond_destroy(&l->wake);
-        pthread_mutex_destroy(&l->lock);
+        pthread_cond_destroy(&ss->lanes[i].wake);
+        pthread_mutex_destroy(&ss->lanes[i].lock);
     }
     pthread_mutex_destroy(&ss->lock);
     ss->store->ops->close(ss->store);
