@@ -8,7 +8,16 @@
 #include "tda.h"
 
 /* Keys are not heard while it waits for the daemon. */
-enum { REFRESH_MS = 2000, PATIENCE_MS = 2000, RECONNECT_MS = 500, NAME_WIDTH = 26, ROWS_MAX = 256, NAME_BYTES = 64 };
+enum {
+    REFRESH_MS = 2000,
+    PATIENCE_MS = 2000,
+    RECONNECT_MS = 500,
+    NAME_WIDTH = 26,
+    ROWS_MAX = 256,
+    NAME_BYTES = 64,
+    PAGE_LINES = 300,
+    PAGE_COLUMNS = 300
+};
 
 struct rate {
     char name[NAME_BYTES];
@@ -105,87 +114,92 @@ static double rate_of(const struct top *t, size_t list, struct json row) {
 
 /* ---- drawing ---- */
 
+static WINDOW *page; /* wider than most terminals, of which as much shows as there is: a narrow one cuts lines and wraps none */
+
+static int bottom(void) {
+    return (LINES < PAGE_LINES ? LINES : PAGE_LINES) - 1;
+}
+
 /* "0.4 ms", "12 ms", "3.1 s": four places are enough to see what is slow. */
 static void put_time(uint64_t us) {
     if (us < 10000)
-        printw("%7.1f ms", (double)us / 1000);
+        wprintw(page, "%7.1f ms", (double)us / 1000);
     else if (us < 10000000)
-        printw("%7.0f ms", (double)us / 1000);
+        wprintw(page, "%7.0f ms", (double)us / 1000);
     else
-        printw("%7.0f s ", (double)us / 1e6);
+        wprintw(page, "%7.0f s ", (double)us / 1e6);
 }
 
 static void put_clean(tda_str text, int width) {
     struct buf clean;
     buf_init(&clean, 4096);
     text_sanitise(text, &clean);
-    printw("%-*.*s", width, (int)(clean.n < (size_t)width ? clean.n : (size_t)width), clean.p ? clean.p : "");
+    wprintw(page, "%-*.*s", width, (int)(clean.n < (size_t)width ? clean.n : (size_t)width), clean.p ? clean.p : "");
     buf_fini(&clean);
 }
 
 static void draw_head(const struct top *t) {
     uint64_t up = number(t->stats, "uptime_s");
-    attron(A_BOLD);
-    printw("tdad ");
-    attroff(A_BOLD);
+    wattron(page, A_BOLD);
+    wprintw(page, "tdad ");
+    wattroff(page, A_BOLD);
     put_clean(json_str(json_key(t->info, TDA_STR("version"))), 10);
-    printw(" %s, up %llud %02llu:%02llu:%02llu, %llu loops\n",
-           tda_str_eq(json_str(json_key(t->info, TDA_STR("mode"))), TDA_STR("shared")) ? "shared" : "per-user",
-           (unsigned long long)(up / 86400), (unsigned long long)(up / 3600 % 24), (unsigned long long)(up / 60 % 60),
-           (unsigned long long)(up % 60), (unsigned long long)number(t->info, "loops"));
-    printw("memory %llu MiB   descriptors %llu   children %llu   contexts %llu   MCP connections %llu\n",
-           (unsigned long long)(number(t->stats, "resident_bytes") >> 20), (unsigned long long)number(t->stats, "descriptors"),
-           (unsigned long long)number(t->stats, "children"), (unsigned long long)number(t->stats, "contexts"),
-           (unsigned long long)number(t->stats, "calls.connections_open"));
-    printw("requests %.1f/s   in flight %llu of %llu users   errors %llu   refused %llu   tasks %llu   clients %llu\n\n",
-           per_second(t, number(t->stats, "requests.total"), t->requests_before),
-           (unsigned long long)number(t->stats, "requests.in_flight"),
-           (unsigned long long)number(t->stats, "requests.users_in_flight"),
-           (unsigned long long)number(t->stats, "requests.errors"), (unsigned long long)number(t->stats, "requests.refused"),
-           (unsigned long long)number(t->stats, "tasks.running"), (unsigned long long)number(t->stats, "front_door.connections"));
+    wprintw(page, " %s, up %llud %02llu:%02llu:%02llu, %llu loops\n",
+            tda_str_eq(json_str(json_key(t->info, TDA_STR("mode"))), TDA_STR("shared")) ? "shared" : "per-user",
+            (unsigned long long)(up / 86400), (unsigned long long)(up / 3600 % 24), (unsigned long long)(up / 60 % 60),
+            (unsigned long long)(up % 60), (unsigned long long)number(t->info, "loops"));
+    wprintw(page, "memory %llu MiB   descriptors %llu   children %llu   contexts %llu   MCP connections %llu\n",
+            (unsigned long long)(number(t->stats, "resident_bytes") >> 20), (unsigned long long)number(t->stats, "descriptors"),
+            (unsigned long long)number(t->stats, "children"), (unsigned long long)number(t->stats, "contexts"),
+            (unsigned long long)number(t->stats, "calls.connections_open"));
+    wprintw(page, "requests %.1f/s   in flight %llu of %llu users   errors %llu   refused %llu   tasks %llu   clients %llu\n\n",
+            per_second(t, number(t->stats, "requests.total"), t->requests_before),
+            (unsigned long long)number(t->stats, "requests.in_flight"),
+            (unsigned long long)number(t->stats, "requests.users_in_flight"),
+            (unsigned long long)number(t->stats, "requests.errors"), (unsigned long long)number(t->stats, "requests.refused"),
+            (unsigned long long)number(t->stats, "tasks.running"), (unsigned long long)number(t->stats, "front_door.connections"));
 }
 
 static void draw_row(const struct top *t, size_t list, struct json row) {
     uint64_t failed = number(row, "failed");
     put_clean(json_str(json_key(row, TDA_STR("name"))), NAME_WIDTH);
-    printw("%10llu", (unsigned long long)number(row, "count"));
-    if (failed && has_colors()) attron(COLOR_PAIR(1));
-    printw("%9llu", (unsigned long long)failed);
-    if (failed && has_colors()) attroff(COLOR_PAIR(1));
-    printw("%10.1f", rate_of(t, list, row));
+    wprintw(page, "%10llu", (unsigned long long)number(row, "count"));
+    if (failed && has_colors()) wattron(page, COLOR_PAIR(1));
+    wprintw(page, "%9llu", (unsigned long long)failed);
+    if (failed && has_colors()) wattroff(page, COLOR_PAIR(1));
+    wprintw(page, "%10.1f", rate_of(t, list, row));
     put_time(number(row, "p50_us"));
     put_time(number(row, "p99_us"));
     put_time(number(row, "max_us"));
-    addch('\n');
+    waddch(page, '\n');
 }
 
 static void draw_list(const struct top *t, size_t list, const char *title) {
     struct json rows = list_of(t, list);
-    if (!json_count(rows) || getcury(stdscr) >= LINES - 3) return;
-    attron(A_REVERSE);
-    printw("%-*s%10s%9s%10s%10s%10s%10s", NAME_WIDTH, title, "COUNT", "FAILED", "PER S", "P50", "P99", "MAX");
-    attroff(A_REVERSE);
-    addch('\n');
-    for (struct json row = json_first(rows); json_type(row) && getcury(stdscr) < LINES - 2; row = json_next(row))
+    if (!json_count(rows) || getcury(page) >= bottom() - 2) return;
+    wattron(page, A_REVERSE);
+    wprintw(page, "%-*s%10s%9s%10s%10s%10s%10s", NAME_WIDTH, title, "COUNT", "FAILED", "PER S", "P50", "P99", "MAX");
+    wattroff(page, A_REVERSE);
+    waddch(page, '\n');
+    for (struct json row = json_first(rows); json_type(row) && getcury(page) < bottom() - 1; row = json_next(row))
         draw_row(t, list, row);
-    addch('\n');
+    waddch(page, '\n');
 }
 
 static void draw(const struct top *t) {
-    erase();
+    werase(page);
     if (json_type(t->stats)) {
         draw_head(t);
         draw_list(t, 1, "PROVIDER (attempts)");
         draw_list(t, 2, "MCP SERVER (tool calls)");
         draw_list(t, 0, "METHOD");
     }
-    move(LINES - 1, 0);
-    clrtoeol();
-    if (t->fault[0])
-        put_clean(tda_str_of(t->fault), COLS - 1);
-    else
-        printw("q: quit   space: now");
-    refresh();
+    wmove(page, bottom(), 0);
+    wclrtoeol(page);
+    if (t->fault[0]) wattron(page, A_REVERSE);
+    put_clean(t->fault[0] ? tda_str_of(t->fault) : TDA_STR("q: quit   space: now"), COLS < PAGE_COLUMNS ? COLS : PAGE_COLUMNS - 1);
+    if (t->fault[0]) wattroff(page, A_REVERSE);
+    prefresh(page, 0, 0, 0, 0, bottom(), COLS - 1);
 }
 
 /* ---- the command ---- */
@@ -201,8 +215,9 @@ static void run(struct top *t) {
         use_default_colors();
         init_pair(1, COLOR_RED, -1);
     }
-    timeout(REFRESH_MS);
-    for (int key = 0; key != 'q' && key != 'Q' && key != 3; key = getch()) {
+    page = newpad(PAGE_LINES, PAGE_COLUMNS);
+    wtimeout(page, REFRESH_MS);
+    for (int key = 0; page && key != 'q' && key != 'Q' && key != 3; key = wgetch(page)) {
         look(t);
         draw(t);
     }
