@@ -11,15 +11,16 @@ static int ask_for(const struct options *o, const char *method, struct json_doc 
     return params_call(o, method, &w, doc, result);
 }
 
-/* ---- name and value, nested ones as a.b ---- */
+/* ---- name and value, nested ones as a.b, without `but` ---- */
 
-static void add_members(struct table *t, struct json object, const char *prefix) {
+static void add_members(struct table *t, struct json object, const char *prefix, const char *but) {
     char name[160];
     for (struct json m = json_first(object); json_type(m); m = json_next(m)) {
         snprintf(name, sizeof name, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)(json_name(m).n < 60 ? json_name(m).n : 60),
                  json_name(m).p);
+        if (but && strcmp(name, but) == 0) continue;
         if (json_type(m) == TDA_JSON_OBJECT && json_count(m)) {
-            add_members(t, m, name);
+            add_members(t, m, name, but);
         } else {
             table_cell(t, tda_str_of(name));
             table_value(t, m);
@@ -27,12 +28,12 @@ static void add_members(struct table *t, struct json object, const char *prefix)
     }
 }
 
-static void print_members(struct json object) {
+static void print_members(struct json object, const char *but) {
     struct table t;
     table_begin(&t, 2);
     table_cell(&t, TDA_STR("NAME"));
     table_cell(&t, TDA_STR("VALUE"));
-    add_members(&t, object, "");
+    add_members(&t, object, "", but);
     table_print(&t);
 }
 
@@ -40,7 +41,7 @@ static int show_members(const struct options *o, const char *method) {
     struct json_doc *doc GUARD(json_free_p) = NULL;
     struct json result;
     int code = ask_for(o, method, &doc, &result);
-    if (!code && doc) print_members(result);
+    if (!code && doc) print_members(result, NULL);
     return code;
 }
 
@@ -73,8 +74,25 @@ int cmd_status(const struct options *o) {
     return show_members(o, "status");
 }
 
+/* A table for each list of figures: of methods, of providers, of MCP servers. */
+static void print_latency(struct json latency) {
+    static const char *const columns[] = {"name", "count", "failed", "mean_us", "p50_us", "p90_us", "p99_us", "max_us"};
+    for (struct json list = json_first(latency); json_type(list); list = json_next(list)) {
+        if (!json_count(list)) continue;
+        print_word(stdout, "\nlatency of ", json_name(list));
+        putchar('\n');
+        print_rows(list, columns, ARRAY_LEN(columns));
+    }
+}
+
 int cmd_stats(const struct options *o) {
-    return show_members(o, "host.stats");
+    struct json_doc *doc GUARD(json_free_p) = NULL;
+    struct json result;
+    int code = ask_for(o, "host.stats", &doc, &result);
+    if (code || !doc) return code;
+    print_members(result, "latency");
+    print_latency(json_key(result, TDA_STR("latency")));
+    return EXIT_OK;
 }
 
 int cmd_info(const struct options *o) {
@@ -114,7 +132,7 @@ int cmd_plugins(const struct options *o) {
     if (o->n_words != 3 || strcmp(o->words[1], "load") != 0) return usage("plugins, or plugins load NAME|FILE");
     bool is_file = strchr(o->words[2], '/') != NULL;
     int code = ask_with(o, "plugin.load", is_file ? "file" : "name", o->words[2], &doc, &result);
-    if (!code && doc) print_members(result);
+    if (!code && doc) print_members(result, NULL);
     return code;
 }
 
@@ -138,7 +156,7 @@ int cmd_jobs(const struct options *o) {
     if (o->n_words == 1) return show_rows(o, "job.list", "jobs", columns, ARRAY_LEN(columns));
     if (o->n_words != 3 || strcmp(o->words[1], "run") != 0) return usage("jobs, or jobs run NAME");
     int code = ask_with(o, "job.run", "name", o->words[2], &doc, &result);
-    if (!code && doc) print_members(result);
+    if (!code && doc) print_members(result, NULL);
     return code;
 }
 
@@ -156,7 +174,7 @@ static int context_get(const struct options *o) {
     if (o->n_words > 2)
         print_value(json_key(result, TDA_STR("value")));
     else
-        print_members(json_key(result, TDA_STR("context")));
+        print_members(json_key(result, TDA_STR("context")), NULL);
     return EXIT_OK;
 }
 
