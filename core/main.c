@@ -453,18 +453,25 @@ static void save_last(struct host *h) {
     if (h->context_file[0] && job_save(h, note, sizeof note)) log_error("the shared context is not saved", LOG_Z("reason", note));
 }
 
-/* A plugin's call that never returns may still touch what would be freed now, and cannot be stopped. */
-static void leave_workers_behind(void) {
-    log_warn("stopped, with blocking calls that never returned");
+static tda_status write_nothing(void *arg UNUSED, struct store *s UNUSED, struct error *e UNUSED) {
+    return TDA_OK;
+}
+
+/* A plugin's call that never returns may still touch what would be freed now, and cannot be stopped. What waits to be stored is
+ * before the last write. */
+static void leave_behind(struct host *h, const char *what) {
+    if (h->sessions) sessions_run(h->sessions, LANE_WRITE, write_nothing, NULL, NULL);
+    log_warn("stopped, with what never returned", LOG_Z("left", what));
     _exit(0);
 }
 
 /* The other way round. Every step takes what a failed start left. */
 static void host_stop(struct host *h) {
     if (h->server) server_stop_listening(h->server);
-    if (h->router) router_drain(h->router, DRAIN_GRACE_NS);
+    bool drained = !h->router || router_drain(h->router, DRAIN_GRACE_NS);
     if (h->jobs) jobs_stop(h->jobs);
     if (h->server) save_last(h);
+    if (!drained) leave_behind(h, "requests"); /* the server would wait for their replies */
     if (h->server) server_stop(h->server, NS_PER_S);
     bool quiet = plugins_stop_workers(h->plugins, WORKERS_GRACE_NS);
     contexts_free(h->contexts);                                                     /* posts the drops of what lives on loops */
@@ -475,7 +482,7 @@ static void host_stop(struct host *h) {
     for (unsigned i = 0; i < h->n_started; i++) loop_join(h->loops[i]);
     if (h->launcher) launcher_stop(h->launcher);
     audit_free(h->audit); /* no request is left that could end */
-    if (!quiet) leave_workers_behind();
+    if (!quiet) leave_behind(h, "blocking calls");
     for (unsigned i = 0; i < h->n_loops && h->loops; i++) loop_free(h->loops[i]);
     free(h->loops);
     router_free(h->router);

@@ -68,6 +68,7 @@ struct work {
     tda_str user;
     const char *request_id;
     struct json params;
+    struct json given; /* params as they came: before a profile took its tag out and put its own in */
     int64_t deadline_ns;
     struct arena *arena;                                 /* what lives until done */
     struct jw *out;                                      /* the members of the result object go here */

@@ -419,7 +419,7 @@ static void begin(struct session_turn *t, struct work *w) {
     *t = (struct session_turn){.account = {.work = w, .done = w->done}, .out = w->out};
     t->id = json_str(json_key(w->params, TDA_STR("session")));
     t->key = w->idempotency_key.p ? w->idempotency_key : json_str(json_key(w->params, TDA_STR("idempotency_key")));
-    if (t->key.p) digest_params(w->params, t->digest);
+    if (t->key.p) digest_params(w->given, t->digest);
     struct buf *const bufs[] = {&t->stored_meta, &t->reply, &t->messages, &t->calls};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++) buf_init(bufs[i], most);
 }
@@ -440,7 +440,7 @@ void session_turn(struct work *w) {
     begin(t, w);
     w->account = t;
     tda_status s = account_begin(&t->account, &e);
-    if (!s) s = sessions_enter(ss, &t->entry, t->id, &e);
+    if (!s) s = sessions_enter(ss, &t->entry, w->user, t->id, &e);
     t->entered = !s;
     t->job = (struct store_job){.run = load, .done = go_back};
     t->back = (struct task){.run = on_loaded, .line.lane = loop_lane(t->account.work->user)};

@@ -126,6 +126,14 @@ uint64_t identity_count(struct identity *id) {
     return n;
 }
 
+bool identity_has_saved(struct identity *id, tda_str token_id) {
+    bool has = false;
+    pthread_rwlock_rdlock(&id->lock);
+    for (const struct entry *x = id->table; x && !has; x = x->hh.next) has = x->saved && tda_str_eq(tda_str_of(x->t.id), token_id);
+    pthread_rwlock_unlock(&id->lock);
+    return has;
+}
+
 /* ---- checking ---- */
 
 static bool has_uid(const uint32_t *list, size_t n, uint32_t uid) {

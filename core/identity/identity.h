@@ -22,7 +22,8 @@ struct identity_options {
 
 /* Reads the file. Uids are borrowed. */
 tda_status identity_new(const struct identity_options *o, struct identity **ret, struct error *e);
-void identity_free(struct identity *id); /* NULL is fine; saves nothing */
+void identity_free(struct identity *id);                        /* NULL is fine; saves nothing */
+bool identity_has_saved(struct identity *id, tda_str token_id); /* [any] the file has this one */
 bool identity_keeps_tokens(const struct identity *id);
 uint64_t identity_count(struct identity *id); /* of tokens, expired ones too */
 

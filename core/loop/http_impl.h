@@ -34,6 +34,7 @@ struct http_flow {
     struct http_headers headers;
     char origin[300]; /* "host:port", for sentences */
     char *host;       /* from curl; names are looked up once at a time */
+    bool by_name;     /* the host is no address */
     bool user_given, by_type, endless;
     bool posts;  /* has a body: never sent twice, for the other side may have acted on it */
     bool sent;   /* handed to a connection once */
@@ -103,6 +104,15 @@ bool http_fail_size(struct http_flow *f, const char *what);
 
 /* ---- http_engine.c ---- */
 
+/* A look-up that nobody waits for any more. */
+struct http_lookup {
+    TAILQ_ENTRY(http_lookup) entry;
+    CURL *easy;
+    char *host; /* from curl */
+    uint32_t lane;
+    bool user_given;
+};
+
 struct http_engine {
     struct loop *loop;
     CURLM *multi;
@@ -113,9 +123,10 @@ struct http_engine {
     bool kicked;
     struct http_queue queued, users_queued; /* in order */
     struct http_queue resolving;
-    unsigned n_resolving, n_users_resolving;
-    unsigned active;  /* flows that curl has */
-    unsigned sockets; /* open, pooled ones included */
+    TAILQ_HEAD(, http_lookup) lost;
+    unsigned n_resolving, n_users_resolving; /* those lost included */
+    unsigned active;                         /* flows that curl has */
+    unsigned sockets;                        /* open, pooled ones included */
 };
 
 void http_engine_submit(struct http_engine *e, struct http_flow *f);   /* starts later, never from inside */

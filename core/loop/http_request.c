@@ -3,12 +3,14 @@
  * curl is told the same for every request, so that pooled connections differ by origin only, and nothing about the caller sticks
  * to a connection: no cookies, no netrc, no authentication by curl, no client certificate. Redirects are never followed (curl
  * takes x-api-key along to the other host), errors' bodies are kept, proxies in the environment are not used. */
+#include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "loop/http_impl.h"
 
-enum { URL_MAX = 16384, HEADERS_MAX = 128, HEADER_BYTES_MAX = 65536, METHOD_MAX = 16 };
+enum { URL_MAX = 16384, HEADERS_MAX = 128, HEADER_BYTES_MAX = 65536, METHOD_MAX = 16, CURL_LATER_MS = 1000 };
 
 /* ---- checks ---- */
 
@@ -109,6 +111,8 @@ static tda_status read_origin(struct http_flow *f, struct error *e) {
     char *port = NULL;
     CURLUcode rc = curl_url_get(f->url, CURLUPART_HOST, &f->host, 0);
     if (!rc) rc = curl_url_get(f->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+    struct in_addr address;
+    if (!rc) f->by_name = f->host[0] != '[' && inet_pton(AF_INET, f->host, &address) != 1;
     if (!rc) snprintf(f->origin, sizeof f->origin, "%s:%s", f->host, port);
     curl_free(port);
     return rc ? url_refused(rc, e) : TDA_OK;
@@ -204,7 +208,8 @@ static bool set_rules(struct http_flow *f) {
 
 static bool set_transport(struct http_flow *f) {
     CURL *c = f->easy;
-    long connect_ms = f->connect_ns > 0 ? (long)((f->connect_ns - 1) / 1000000 + 1) : 0;
+    /* The flow's own timer comes first; curl shares the time among a name's addresses. */
+    long connect_ms = f->connect_ns > 0 ? (long)((f->connect_ns - 1) / NS_PER_MS + 1) + CURL_LATER_MS : 0;
     return !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) && !curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L) &&
            !curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L) && !curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L) &&
            !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);

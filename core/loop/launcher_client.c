@@ -91,6 +91,7 @@ static int start_program(struct launcher *l) {
     close(pair[1]);
     if (rc) {
         close(pair[0]);
+        l->pid = -1;
         return rc;
     }
     l->fd = pair[0];
@@ -115,8 +116,8 @@ tda_status launcher_start(const char *path, struct launcher **ret_launcher, stru
 /* It ends when the socket closes and its children are dead. */
 void launcher_stop(struct launcher *l) {
     if (!l) return;
-    close(l->fd);
-    for (int ms = 0; waitpid(l->pid, NULL, WNOHANG) == 0; ms += 5) {
+    if (l->fd >= 0) close(l->fd);
+    for (int ms = 0; l->pid > 0 && waitpid(l->pid, NULL, WNOHANG) == 0; ms += 5) {
         if (ms >= STOP_WAIT_MS) {
             log_error("tda-launcher does not end; killing it");
             kill(l->pid, SIGKILL);
@@ -160,15 +161,20 @@ uint64_t launcher_next_id(struct launcher *l) {
     return atomic_fetch_add(&l->last_id, 1) + 1;
 }
 
+/* Where there was no room for it before, there may be now. */
+static int start_anew(struct launcher *l) {
+    log_error("tda-launcher has died; starting it anew");
+    if (l->fd >= 0) close(l->fd);
+    if (l->pid > 0) waitpid(l->pid, NULL, 0);
+    l->fd = l->pid = -1;
+    return start_program(l);
+}
+
 int launcher_send(struct launcher *l, const struct buf *order, const int fds[SPAWN_FDS]) {
     pthread_mutex_lock(&l->lock);
-    int error = hand_over(l->fd, order, fds) < 0 ? errno : 0;
+    int error = l->fd < 0 ? EPIPE : hand_over(l->fd, order, fds) < 0 ? errno : 0;
     if (error == EPIPE || error == ECONNRESET) {
-        log_error("tda-launcher has died; starting it anew");
-        close(l->fd);
-        waitpid(l->pid, NULL, 0);
-        l->fd = -1;
-        error = start_program(l);
+        error = start_anew(l);
         if (!error) error = hand_over(l->fd, order, fds) < 0 ? errno : 0;
     }
     pthread_mutex_unlock(&l->lock);

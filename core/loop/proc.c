@@ -20,6 +20,7 @@ struct proc_flow {
     struct child *child; /* NULL: it has ended, or is on its own */
     struct pipe_end in, out, err;
     struct buf queue; /* for stdin */
+    int64_t max_line; /* what was set when it began: framers and queue are made for it */
     bool close_asked, was_full, paused;
     char name[64];
     bool exec_failed, exited;
@@ -90,10 +91,10 @@ static bool take_bytes(struct proc_flow *p, struct pipe_end *end, tda_str bytes)
     tda_status s = end == &p->err ? feed_err(p, bytes) : framer_feed(end->framer, bytes, out_line, p);
     if (p->flow.ended || s == TDA_E_CANCELLED) return false;
     if (!s) return true;
-    int64_t max = loop_config(p->flow.loop)->mcp_max_line;
     let_go(p);
     if (s == TDA_E_LIMIT)
-        flow_fail(&p->flow, TDA_C_TOO_LARGE, "%s sent a line of more than %lld bytes (mcp.max_line)", p->name, (long long)max);
+        flow_fail(&p->flow, TDA_C_TOO_LARGE, "%s sent a line of more than %lld bytes (mcp.max_line)", p->name,
+                  (long long)p->max_line);
     else
         flow_fail(&p->flow, TDA_C_INTERNAL, "a line of %s cannot be kept: %s", p->name, status_text(s));
     return false;
@@ -162,12 +163,13 @@ static void in_ready(struct watch *w, uint32_t events UNUSED) {
 static tda_status proc_send(struct flow *f, tda_str bytes) {
     struct proc_flow *p = proc_of(f);
     if (!p->in.open || p->close_asked) return TDA_E_CLOSED;
-    if ((int64_t)bytes.n > loop_config(f->loop)->mcp_max_line) return TDA_E_LIMIT;
+    if ((int64_t)bytes.n > p->max_line) return TDA_E_LIMIT;
     if (p->queue.n >= SEND_QUEUE) {
         p->was_full = true;
         return TDA_E_AGAIN;
     }
     tda_status s = buf_add_str(&p->queue, bytes);
+    p->queue.status = TDA_OK; /* nothing of it is there: the next one may fit */
     if (s) return s;
     watch_end(p, &p->in, true, EPOLLOUT); /* written from there: nothing is told from inside of this call */
     return TDA_OK;
@@ -259,8 +261,9 @@ static struct proc_flow *proc_new(struct loop *l, const struct proc_spec *spec) 
     const char *slash = strrchr(spec->argv[0], '/');
     snprintf(p->name, sizeof p->name, "%s", slash ? slash + 1 : spec->argv[0]);
     p->last.run = run_last;
-    buf_init(&p->queue, SEND_QUEUE + (size_t)loop_config(l)->mcp_max_line);
-    if (framer_new(TDA_FRAME_LINES, (size_t)loop_config(l)->mcp_max_line, &p->out.framer) == TDA_OK &&
+    p->max_line = loop_config(l)->mcp_max_line;
+    buf_init(&p->queue, SEND_QUEUE + (size_t)p->max_line);
+    if (framer_new(TDA_FRAME_LINES, (size_t)p->max_line, &p->out.framer) == TDA_OK &&
         framer_new(TDA_FRAME_LINES, STDERR_LINE, &p->err.framer) == TDA_OK)
         return p;
     framer_free(p->out.framer);

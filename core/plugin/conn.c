@@ -122,6 +122,7 @@ static void tell_health(struct conn *c) {
 /* The plugin knows it no more; its reference goes. */
 void conn_fini(struct conn *c) {
     struct loop *l = c->owner.pl->loop;
+    drop_object(c);
     tell_health(c);
     timer_stop(l, &c->force);
     timer_stop(l, &c->ready);
@@ -147,7 +148,6 @@ static void drop_conn(struct conn *c) {
         a->conn_drop(c->owner.self, c->owner.handle);
         plugin_leave();
     }
-    drop_object(c);
     conn_fini(c);
 }
 

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "route/router_impl.h"
 
+#define CANCEL_GRACE_NS (10LL * NS_PER_S) /* of a callback or a boot of a plugin's that blocks */
+
 /* ---- figures ---- */
 
 /* The client of an answered request may be faster than our bookkeeping. */
@@ -138,8 +140,9 @@ static void on_cancel(struct task *t) {
 
 /* Once per request; under the router's lock, which keeps the request from ending meanwhile. */
 static void cancel_locked(struct request *q) {
-    if (!q->loop || atomic_exchange(&q->cancelled, true)) return;
+    if (atomic_exchange(&q->cancelled, true)) return;
     atomic_fetch_add(&q->router->cancelled, 1);
+    if (!q->loop) return; /* it is not posted yet, and is looked at when it begins */
     ref_take(&q->ref);
     q->cancel = (struct task){.run = on_cancel, .line.lane = q->begin.line.lane}; /* behind it */
     loop_post(q->loop, &q->cancel);
@@ -196,7 +199,7 @@ static bool wait_idle(struct router *r, int64_t ns) {
     return r->in_flight == 0;
 }
 
-void router_drain(struct router *r, int64_t grace_ns) {
+bool router_drain(struct router *r, int64_t grace_ns) {
     pthread_mutex_lock(&r->lock);
     r->draining = true;
     if (r->in_flight)
@@ -206,8 +209,10 @@ void router_drain(struct router *r, int64_t grace_ns) {
         log_warn("cancelling what is left", LOG_INT("count", (int64_t)r->in_flight));
         for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
             for (struct request *q = r->by_connection[i]; q; q = q->next) cancel_locked(q);
-        while (!wait_idle(r, NS_PER_S)) {
-        }
+        if (!wait_idle(r, CANCEL_GRACE_NS))
+            log_error("requests do not end, though cancelled", LOG_INT("count", (int64_t)r->in_flight));
     }
+    bool idle = r->in_flight == 0;
     pthread_mutex_unlock(&r->lock);
+    return idle;
 }

@@ -339,6 +339,7 @@ void request_post(struct request *q) {
     q->work.principal = &q->principal;
     q->work.user = q->user;
     q->work.request_id = q->label;
+    q->work.given = q->env.params;
     q->work.params = q->override.doc ? q->override.params : q->env.params;
     q->work.arena = &q->arena;
     q->work.out = &q->out;

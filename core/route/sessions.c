@@ -220,7 +220,7 @@ void session_create(struct request *q) {
 /* Whose sessions may be read: absent, everybody's. A write to another's is told apart from one to none only where he may be read.
  */
 static tda_str readable(const struct session_request *r) {
-    return router_options(r->q->router)->config->sessions_filter ? r->job.user : (tda_str){0};
+    return router_config(r->q->router)->sessions_filter ? r->job.user : (tda_str){0};
 }
 
 static void find_owner(void *arg, const struct session_row *row, tda_str cursor) {

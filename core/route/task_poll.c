@@ -27,11 +27,24 @@ static bool has_ended(const struct task_entry *t) {
 
 /* ---- answering ---- */
 
-static void write_body(const struct task_entry *t, struct jw *w) {
+static void write_member(const struct task_entry *t, tda_str body, struct jw *w) {
     static const char result[] = "\"result\":", error[] = "\"error\":";
     bool ok = atomic_load(&t->state) == TASK_COMPLETE;
     size_t skip = ok ? sizeof result - 1 : sizeof error - 1;
-    if (t->body_n > skip) jw_put_raw(w, ok ? "result" : "error", (tda_str){t->body + skip, t->body_n - skip});
+    if (body.n > skip) jw_put_raw(w, ok ? "result" : "error", (tda_str){body.p + skip, body.n - skip});
+}
+
+/* What there was no memory to keep is said to be lost. */
+static void write_body(const struct task_entry *t, struct jw *w) {
+    struct error e = {.retry_ms = -1};
+    struct buf lost;
+    buf_init(&lost, 1024);
+    if (!t->body && atomic_load(&t->state) == TASK_ERROR) {
+        error_set(&e, TDA_E_NOMEM, "out_of_memory", "out of memory: how it ended could not be kept");
+        envelope_error(&lost, 0, &e);
+    }
+    write_member(t, t->body ? (tda_str){t->body, t->body_n} : buf_str(&lost), w);
+    buf_fini(&lost);
 }
 
 static void write_poll(struct poll *p, struct jw *w) {
@@ -141,6 +154,7 @@ void task_end(struct task_entry *t, const struct error *e, tda_str body) {
     t->request = NULL;
     if (t->submitted || t->polls) t->body = str_dup(body);
     t->body_n = t->body ? body.n : 0;
+    if (t->submitted && !t->body) state = TASK_ERROR;
     tasks_ended(t->tasks, t, state);
     wake_later(t);
 }

@@ -50,6 +50,8 @@ static void on_created(void *arg, tda_status status, const char *note) {
     struct token_request *r = arg;
     struct request *q = r->q;
     struct error e = {.retry_ms = -1};
+    /* An earlier save may have met it, failed, and dropped it; this one then had nothing to write. */
+    if (!status && !identity_has_saved(identity_of(q), tda_str_of(r->token.id))) status = TDA_E_IO;
     if (status) {
         tokens_not_saved(&e, status, note);
     } else {

@@ -329,12 +329,14 @@ tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
 
 /* ---- one turn at a time ---- */
 
-tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_str id, struct error *e) {
+/* Of a user, for whose it is nobody has read yet: an id that another heard of must not keep its owner out. */
+tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_str user, tda_str id, struct error *e) {
     bool taken = false;
     pthread_mutex_lock(&ss->lock);
-    for (const struct session_entry *i = ss->entries; i && !taken; i = i->next) taken = tda_str_eq(i->id, id);
+    for (const struct session_entry *i = ss->entries; i && !taken; i = i->next)
+        taken = tda_str_eq(i->id, id) && tda_str_eq(i->user, user);
     if (!taken) {
-        *entry = (struct session_entry){.next = ss->entries, .id = id};
+        *entry = (struct session_entry){.next = ss->entries, .user = user, .id = id};
         ss->entries = entry;
     }
     pthread_mutex_unlock(&ss->lock);

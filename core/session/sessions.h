@@ -52,12 +52,12 @@ void sessions_add_usage(struct sessions *ss, const struct usage_row *row);
 tda_status sessions_run(struct sessions *ss, enum sessions_lane lane,
                         tda_status (*run)(void *arg, struct store *s, struct error *e), void *arg, struct error *e);
 
-/* One turn at a time in a session. `entry` is the caller's, until he leaves; id is borrowed. BUSY "session_busy". */
+/* One turn at a time in a session. `entry` is the caller's, until he leaves; user and id are borrowed. BUSY "session_busy". */
 struct session_entry {
     struct session_entry *next;
-    tda_str id;
+    tda_str user, id;
 };
-tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_str id, struct error *e);
+tda_status sessions_enter(struct sessions *ss, struct session_entry *entry, tda_str user, tda_str id, struct error *e);
 void sessions_leave(struct sessions *ss, struct session_entry *entry);
 
 void sessions_stats(struct sessions *ss, struct sessions_stats *ret);

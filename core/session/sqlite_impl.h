@@ -6,6 +6,8 @@
 
 #include "session/sqlite_store.h"
 
+enum { BUSY_MS = 5000 };
+
 /* Statements live as long as their connection. */
 enum write_statement {
     W_BEGIN,
@@ -84,6 +86,7 @@ tda_status sqlite_pin(struct store *s, const struct pin_row *row, struct error *
 tda_status sqlite_erase(struct store *s, tda_str user, struct removed *ret, struct error *e);
 tda_status sqlite_retain(struct store *s, const struct retention *r, struct removed *ret, struct error *e);
 
+tda_status search_prepare(struct sqlite_store *s, struct error *e); /* what a list needs */
 tda_status sqlite_list(struct store *s, const struct session_query *q, session_visit visit, void *arg, struct error *e);
 tda_status sqlite_get(struct store *s, tda_str user, tda_str id, session_visit visit, void *arg, struct error *e);
 tda_status sqlite_turns(struct store *s, tda_str user, tda_str id, uint64_t after, bool newest_first, turn_visit visit, void *arg,

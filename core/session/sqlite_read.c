@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "session/sqlite_impl.h"
 
-enum { SQL_MAX = 2048, CURSOR_MAX = 2048, OPS_BETWEEN_LOOKS = 10000 };
+enum { SQL_MAX = 2048, CURSOR_MAX = 2048, SEARCH_MAX = 4096, OPS_BETWEEN_LOOKS = 10000 };
 
 #define SUMS(t) t "calls, " t "unknown, " t "input, " t "output, " t "cache_read, " t "cache_write, " t "reasoning"
 #define SESSION "SELECT s.n, s.id, s.user, s.title, s.context, s.created_ms, s.updated_ms, s.turns, " SUMS("s.") " FROM sessions s"
@@ -90,6 +90,24 @@ static void take_usage(sqlite3_stmt *q, struct usage_row *r) {
 
 /* ---- the list ---- */
 
+/* holds(text, word): the word is in the text, whatever the case of its letters. LIKE takes the product of the two lengths, and
+ * looks at no clock meanwhile: one user's search would stop everybody's reading. */
+static void holds(sqlite3_context *c, int n, sqlite3_value **args) {
+    const struct sqlite_store *s = sqlite3_user_data(c);
+    const char *text = (const char *)sqlite3_value_text(args[0]), *word = (const char *)sqlite3_value_text(args[1]);
+    (void)n;
+    if (clock_now_ns() > s->until_ns)
+        sqlite3_result_error_code(c, SQLITE_INTERRUPT);
+    else
+        sqlite3_result_int(c, text && word && strcasestr(text, word));
+}
+
+tda_status search_prepare(struct sqlite_store *s, struct error *e) {
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+    if (sqlite3_create_function(s->reader, "holds", 2, flags, s, holds, NULL, NULL) == SQLITE_OK) return TDA_OK;
+    return sqlite_failed(s->reader, "the session store cannot be opened", e);
+}
+
 static const struct sort {
     char letter; /* of its cursors */
     const char *column, *order;
@@ -140,23 +158,16 @@ static void list_sql(const struct session_query *q, char *sql) {
     if (q->user.p) n += (size_t)snprintf(sql + n, SQL_MAX - n, " AND s.user=?1");
     if (q->search.p)
         n += (size_t)snprintf(sql + n, SQL_MAX - n,
-                              " AND (s.title LIKE ?2 ESCAPE '\\' OR EXISTS(SELECT 1 FROM turns t WHERE t.session=s.n AND"
-                              " t.messages LIKE ?2 ESCAPE '\\'))");
+                              " AND (holds(s.title, ?2) OR EXISTS(SELECT 1 FROM turns t WHERE t.session=s.n AND"
+                              " holds(t.messages, ?2)))");
     if (q->cursor.p) n += (size_t)snprintf(sql + n, SQL_MAX - n, " AND (%s, s.n) %c (?5, ?4)", o->column, o->after);
     snprintf(sql + n, SQL_MAX - n, " ORDER BY %s%s, s.n%s LIMIT ?3", o->column, o->order, o->order);
 }
 
-static tda_status bind_list(sqlite3_stmt *q, const struct session_query *query, struct buf *pattern, struct error *e) {
+static tda_status bind_list(sqlite3_stmt *q, const struct session_query *query, struct error *e) {
+    if (query->search.n > SEARCH_MAX) return error_set(e, TDA_E_LIMIT, "too_large", "the search is too long");
     if (query->user.p) bind_str(q, 1, query->user);
-    buf_add_char(pattern, '%');
-    for (size_t i = 0; i < query->search.n; i++) {
-        char c = query->search.p[i];
-        if (c == '%' || c == '_' || c == '\\') buf_add_char(pattern, '\\');
-        buf_add_char(pattern, c);
-    }
-    buf_add_char(pattern, '%');
-    if (pattern->status) return error_set(e, TDA_E_LIMIT, "too_large", "the search is too long");
-    if (query->search.p) bind_str(q, 2, buf_str(pattern));
+    if (query->search.p) bind_str(q, 2, query->search);
     bind_u64(q, 3, query->limit);
     return query->cursor.p ? bind_cursor(q, query, e) : TDA_OK;
 }
@@ -181,14 +192,11 @@ tda_status sqlite_list(struct store *base, const struct session_query *query, se
     struct sqlite_store *s = store_of(base);
     sqlite3_stmt *q = NULL;
     char sql[SQL_MAX];
-    struct buf pattern;
     list_sql(query, sql);
     if (sqlite3_prepare_v2(s->reader, sql, -1, &q, NULL)) return sqlite_failed(s->reader, "sessions cannot be listed", e);
-    buf_init(&pattern, 8192);
-    tda_status status = bind_list(q, query, &pattern, e);
+    tda_status status = bind_list(q, query, e);
     if (!status) status = run_list(s, q, query, visit, arg, e);
     sqlite3_finalize(q);
-    buf_fini(&pattern);
     return status;
 }
 

@@ -9,7 +9,7 @@
 
 #include "session/sqlite_impl.h"
 
-enum { BUSY_MS = 5000, LOG_KEPT = 16 << 20 };
+enum { LOG_KEPT = 16 << 20 };
 
 /* ---- statements ---- */
 
@@ -125,6 +125,7 @@ static tda_status open_all(struct sqlite_store *s, struct error *e) {
     if (!status) status = schema_bring(s->writer, s->path, e);
     if (!status) status = check(s, e);
     if (!status) status = connect_to(s, &s->reader, SQLITE_OPEN_READONLY, "PRAGMA query_only=ON", e);
+    if (!status) status = search_prepare(s, e);
     if (!status) status = prepare(s->writer, write_sql, s->write, WRITE_STATEMENTS, e);
     if (!status) status = prepare(s->reader, read_sql, s->read, READ_STATEMENTS, e);
     return status;

@@ -65,13 +65,26 @@ tda_status sqlite_begin(struct store *base, struct error *e) {
     return run(s, W_BEGIN) ? TDA_OK : sqlite_failed(s->writer, "the session store takes no writes", e);
 }
 
+/* Who waits for his turn's acknowledgement does not wait for a reader or a backup too: it is tried again after the next group. */
+static void shrink_log(struct sqlite_store *s) {
+    sqlite3_busy_timeout(s->writer, 0);
+    if (sqlite3_wal_checkpoint_v2(s->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK) s->shrink = false;
+    sqlite3_busy_timeout(s->writer, BUSY_MS);
+}
+
+/* A disk that is full or breaks may end the transaction in the middle. Then nothing of it is kept, and what came after would be
+ * kept by itself, and be done once more when the group is. */
+static tda_status in_group(struct sqlite_store *s, struct error *e) {
+    if (!sqlite3_get_autocommit(s->writer)) return TDA_OK;
+    return error_set(e, TDA_E_IO, "store_failed", "the session store took the group back");
+}
+
 tda_status sqlite_commit(struct store *base, struct error *e) {
     struct sqlite_store *s = store_of(base);
-    /* A full disk may have ended the transaction in the middle; then nothing of it is kept. */
-    if (sqlite3_get_autocommit(s->writer)) return error_set(e, TDA_E_IO, "store_failed", "the session store took the group back");
+    tda_status status = in_group(s, e);
+    if (status) return status;
     if (!run(s, W_COMMIT)) return sqlite_failed(s->writer, "it was not stored", e);
-    if (s->shrink && sqlite3_wal_checkpoint_v2(s->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
-        s->shrink = false;
+    if (s->shrink) shrink_log(s);
     return TDA_OK;
 }
 
@@ -88,7 +101,8 @@ static tda_status settle(struct sqlite_store *s, tda_status status) {
 }
 
 static tda_status enter(struct sqlite_store *s, struct error *e) {
-    return run(s, W_SAVE) ? TDA_OK : sqlite_failed(s->writer, "it was not stored", e);
+    tda_status status = in_group(s, e);
+    return status || run(s, W_SAVE) ? status : sqlite_failed(s->writer, "it was not stored", e);
 }
 
 /* ---- operations ---- */
@@ -113,7 +127,8 @@ static tda_status has_room(struct sqlite_store *s, tda_str user, struct error *e
 
 tda_status sqlite_create(struct store *base, const struct session_row *row, struct error *e) {
     struct sqlite_store *s = store_of(base);
-    tda_status status = has_room(s, row->user, e);
+    tda_status status = in_group(s, e);
+    if (!status) status = has_room(s, row->user, e);
     if (status) return status;
     sqlite3_stmt *q = s->write[W_CREATE];
     bind_str(q, 1, row->id);
@@ -228,6 +243,8 @@ tda_status sqlite_append(struct store *base, const struct turn_row *row, struct 
 }
 
 static tda_status change_one(struct sqlite_store *s, enum write_statement which, tda_str user, tda_str id, struct error *e) {
+    tda_status status = in_group(s, e);
+    if (status) return status;
     bind_str(s->write[which], 1, id);
     bind_str(s->write[which], 2, user);
     if (!run(s, which)) return sqlite_failed(s->writer, "the session was not changed", e);
@@ -247,7 +264,8 @@ tda_status sqlite_remove(struct store *base, tda_str user, tda_str id, struct er
 
 tda_status sqlite_add_usage(struct store *base, const struct usage_row *row, struct error *e) {
     struct sqlite_store *s = store_of(base);
-    return insert_usage(s, row) ? TDA_OK : sqlite_failed(s->writer, "the usage was not stored", e);
+    tda_status status = in_group(s, e);
+    return status || insert_usage(s, row) ? status : sqlite_failed(s->writer, "the usage was not stored", e);
 }
 
 /* Counts what a deleting statement took. */
@@ -260,6 +278,8 @@ static bool delete_rows(struct sqlite_store *s, enum write_statement which, uint
 tda_status sqlite_pin(struct store *base, const struct pin_row *row, struct error *e) {
     struct sqlite_store *s = store_of(base);
     enum write_statement which = row->first ? W_PIN_FIRST : W_PIN;
+    tda_status status = in_group(s, e);
+    if (status) return status;
     bind_str(s->write[which], 1, row->user);
     bind_str(s->write[which], 2, row->server);
     bind_str(s->write[which], 3, row->tool);

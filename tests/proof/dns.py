@@ -20,6 +20,7 @@ from harness.daemon import SLOW, Daemon, until  # noqa: E402
 from harness.upstream import Upstream  # noqa: E402
 
 TIMEOUT = 1.0
+PLACES, PLACES_OF_A_USER = 32, 4  # look-ups of users' names at once, of each loop (core/loop/http_engine.c)
 
 
 def threads_of(pid):
@@ -41,6 +42,19 @@ def lost(d, user, name, took, problems):
     c.close()
 
 
+def cancelled(d, n, problems):
+    """One user asks for names nobody resolves, and cancels each time; how many threads there were at most."""
+    c, most = d.connect(), 0
+    for i in range(n):
+        spec = {"provider": "Any", "model": "m", "base_url": f"http://c{i}.hole.test/v1", "credentials": {"api_key": "k"}}
+        task = c.call("task.submit", user="one", method="configure", params=spec)["task"]
+        if c.call("task.cancel", user="one", task=task)["state"] != "cancelled":
+            problems.append(f"call {i} of one user was not cancelled")
+        most = max(most, threads_of(d.process.pid))
+    c.close()
+    return most
+
+
 def run(calls):
     problems, took, times = [], [], []
     black = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -58,6 +72,12 @@ def run(calls):
             neighbour.call("chat.complete", user="n", messages=[{"role": "user", "content": "x"}])
             times.append(time.monotonic() - begin)
         most = threads_of(d.process.pid)
+        if most > base + PLACES + 1:
+            problems.append(f"{most - base} threads more while names were looked up; {PLACES} look-ups have a place")
+        until(lambda: threads_of(d.process.pid) <= base + 1, 60, "the end of the threads that resolve")
+        by_one = cancelled(d, calls * 2, problems) - base
+        if by_one > PLACES_OF_A_USER + 1:
+            problems.append(f"{by_one} threads more for one user who asks and cancels")
         if max(took) > TIMEOUT * 1.5 * SLOW + 1:
             problems.append(f"a call to a name that is not resolved took {max(took):.1f} s, {TIMEOUT:g} are set")
         if max(times) > TIMEOUT * 0.8:
@@ -66,7 +86,7 @@ def run(calls):
     if len(times) < 20:
         problems.append(f"only {len(times)} calls of the neighbour")
     return (f"{calls} calls to names that no server resolves ended after {min(took):.2f} to {max(took):.2f} s ({TIMEOUT:g} set); the neighbour's {len(times):,} calls took at most "
-            f"{max(times) * 1000:.0f} ms; threads {base}, at most {most}, and {base} again"), problems
+            f"{max(times) * 1000:.0f} ms; threads {base}, at most {most}, and {base} again; {calls * 2} that one user cancelled: at most {by_one} more"), problems
 
 
 def inside(calls):

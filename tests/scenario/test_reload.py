@@ -166,6 +166,14 @@ class Reload(unittest.TestCase):
         reply = self.c.call("config.reload")
         self.assertEqual((reply["changed"], reply["restart"]), ([], ["sessions.per_user", "sessions.turns"]))
 
+    def test_whose_sessions_may_be_read_follows_at_once(self):
+        listed = lambda: len(self.c.call("session.list", user="v")["sessions"])  # noqa: E731
+        self.c.call("session.create", user="u")
+        for setting, seen in (("true", 0), ("false", 1), ("true", 0)):
+            self.write(self.yaml(more=f"sessions: {{filter_by_user: {setting}}}\n"))
+            self.assertEqual(self.c.call("config.reload")["restart"], [])
+            self.assertEqual(listed(), seen, setting)
+
     def whoami(self):
         return json.loads(self.c.call("tools.call", user="u", name="whoami")["content"][0]["text"])
 

@@ -167,6 +167,28 @@ class Sessions(unittest.TestCase):
                 self.assertEqual(place.sql("SELECT user, title, turns FROM sessions"), [{"user": "u1", "title": "mine", "turns": 1}],
                                  "nothing was changed, and no copy made")
 
+    def test_a_key_knows_the_profile_that_was_asked_for(self):
+        """The tag is part of what was asked, whether its user is configured or not any more."""
+        with Upstream() as up, Place() as place:
+            def asked(c):
+                return run(c, "u", s, "@A once", idempotency_key="k1")["text"], c.error("agent.run", user="u", session=s, input="@B once", idempotency_key="k1").kind
+
+            def prepare(c):
+                configure(c, "u")
+                for tag in ("A", "B"):
+                    c.call("profile.put", user="u", tag=tag, model="model2")
+
+            with place.daemon(fake(up)) as d:
+                prepare(d.client)
+                s = d.client.call("session.create", user="u")["session"]
+                self.assertEqual(asked(d.client), ("echo: once", "idempotency_conflict"))
+            with place.daemon(fake(up)) as d:
+                self.assertEqual(asked(d.client), ("echo: once", "idempotency_conflict"), "nobody is configured")
+            with place.daemon(fake(up)) as d:
+                prepare(d.client)
+                self.assertEqual(asked(d.client), ("echo: once", "idempotency_conflict"), "nothing is in memory")
+            self.assertEqual(len(up.chats()), 1, "counted at the upstream")
+
     def test_list_search_sort_and_pages(self):
         with Place() as place, place.daemon() as d:
             c = d.client

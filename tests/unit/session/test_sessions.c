@@ -221,14 +221,17 @@ Test(sessions, usage_that_waits_refuses_nobody_and_outlives_the_end) {
 
 Test(sessions, one_turn_at_a_time) {
     struct sessions *ss = start(memory_store_new(&limits), 10);
-    struct session_entry a, b, c;
+    struct session_entry a, b, c, d;
     struct error e = {.retry_ms = -1};
-    cr_assert(sessions_enter(ss, &a, TDA_STR("s-1"), &e) == TDA_OK);
-    cr_assert(sessions_enter(ss, &b, TDA_STR("s-1"), &e) == TDA_E_BUSY);
+    const tda_str u = TDA_STR("u");
+    cr_assert(sessions_enter(ss, &a, u, TDA_STR("s-1"), &e) == TDA_OK);
+    cr_assert(sessions_enter(ss, &b, u, TDA_STR("s-1"), &e) == TDA_E_BUSY);
     cr_assert(e.retry_ms > 0);
-    cr_assert(sessions_enter(ss, &c, TDA_STR("s-2"), &e) == TDA_OK);
+    cr_assert(sessions_enter(ss, &c, u, TDA_STR("s-2"), &e) == TDA_OK);
+    cr_assert(sessions_enter(ss, &d, TDA_STR("v"), TDA_STR("s-1"), &e) == TDA_OK,
+              "who has only heard of the id is in nobody's way");
     sessions_leave(ss, &a);
-    cr_assert(sessions_enter(ss, &b, TDA_STR("s-1"), &e) == TDA_OK);
+    cr_assert(sessions_enter(ss, &b, u, TDA_STR("s-1"), &e) == TDA_OK);
     sessions_free(ss);
 }
 

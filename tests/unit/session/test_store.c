@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "memory_store.h"
-#include "session/sqlite_store.h"
+#include "session/sqlite_impl.h"
 
 TestSuite(store, .timeout = 60);
 
@@ -413,6 +413,41 @@ ON_EACH(a_backup_replaces_nothing) {
 }
 
 /* ---- SQLite's own ---- */
+
+/* What SQLite does by itself when a disk is full in the middle of a group. */
+Test(store, a_transaction_that_ended_by_itself_keeps_nothing_that_comes_after) {
+    struct error e = {.retry_ms = -1};
+    hash_init();
+    snprintf(folder, sizeof folder, "/tmp/tda-unit-store-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    struct store *s = open_sqlite();
+    const struct store_ops *o = s->ops;
+    struct session_row a = session("s-a", "u", "t", 1), b = session("s-b", "u", "t", 2);
+    struct turn_row first = turn("s-a", "u", "[]", 3);
+    struct usage_row usage = {
+        .user = TDA_STR("u"), .day = 1, .provider = TDA_STR("P"), .model = TDA_STR("M"), .sums = {.turns = 1}};
+    struct pin_row pin = {.user = TDA_STR("u"), .server = TDA_STR("s"), .tool = TDA_STR("t")};
+    struct removed removed;
+    WRITE(o->create(s, &a, &e));
+    cr_assert(o->begin(s, &e) == TDA_OK);
+    cr_assert(sqlite3_exec(store_of(s)->writer, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
+    cr_expect(o->append(s, &first, &e) == TDA_E_IO);
+    cr_expect(o->create(s, &b, &e) == TDA_E_IO);
+    cr_expect(o->rename(s, STR("u"), STR("s-a"), STR("new"), &e) == TDA_E_IO);
+    cr_expect(o->remove(s, STR("u"), STR("s-a"), &e) == TDA_E_IO);
+    cr_expect(o->add_usage(s, &usage, &e) == TDA_E_IO);
+    cr_expect(o->pin(s, &pin, &e) == TDA_E_IO);
+    cr_expect(o->erase(s, STR("u"), &removed, &e) == TDA_E_IO);
+    cr_expect(o->commit(s, &e) == TDA_E_IO);
+    o->rollback(s);
+    look(s, "s-a");
+    SAW("[s-a u 't' - 1 1 0 0/0]");
+    WRITE(o->append(s, &first, &e)); /* and the group may be done once more */
+    o->close(s);
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert(system(command) == 0);
+}
 
 Test(store, acknowledged_turns_outlive_the_end_of_the_process) {
     struct error e = {.retry_ms = -1};
