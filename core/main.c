@@ -131,6 +131,10 @@ static void send_reply(void *token, tda_str text) {
     server_reply(token, text);
 }
 
+static void identified(void *token) {
+    server_identified(token);
+}
+
 static void write_server_stats(void *arg, struct jw *w) {
     struct host *h = arg;
     if (h->sessions) sessions_write(h->sessions, w);
@@ -424,6 +428,7 @@ static tda_status host_start(struct host *h, struct error *e) {
                                 .n_loops = h->n_loops,
                                 .launcher = h->launcher,
                                 .reply = send_reply,
+                                .identified = identified,
                                 .write_stats = write_server_stats,
                                 .write_info = write_server_info,
                                 .write_reload = host_write_reload,

@@ -409,7 +409,10 @@ tda_status http_engine_new(struct loop *l, struct http_engine **ret) {
 
 void http_engine_free(struct http_engine *e) {
     if (!e) return;
-    while (!TAILQ_EMPTY(&e->lost)) lookup_free(e, TAILQ_FIRST(&e->lost));
+    for (struct http_lookup *k = TAILQ_FIRST(&e->lost), *next; k; k = next) {
+        next = TAILQ_NEXT(k, entry);
+        lookup_free(e, k);
+    }
     curl_multi_cleanup(e->multi);
     curl_share_cleanup(e->share);
     timer_stop(e->loop, &e->timer);

@@ -35,6 +35,8 @@ struct router_options {
     struct launcher *launcher;
     /* Exactly once for each route_request and route_oversize, on any thread, also from inside them. `text` is borrowed. */
     void (*reply)(void *token, tda_str text);
+    /* Who sent this request is known: before its reply, at most once for each route_request. May be NULL. */
+    void (*identified)(void *token);
     /* Members for host.stats and host.info from above (the front door). May be NULL. */
     void (*write_stats)(void *arg, struct jw *w);
     void (*write_info)(void *arg, struct jw *w);

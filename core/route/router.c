@@ -455,7 +455,10 @@ void route_request(struct router *r, void *token, const struct caller *caller, t
     q->method = method_find(q->env.method);
     if (request_identify(q, &e)) {
         refuse_code(q, 0, &e);
-    } else if (!q->method) {
+        return;
+    }
+    if (r->o.identified) r->o.identified(token);
+    if (!q->method) {
         unknown_method(q->env.method, &e);
         refuse_code(q, RPC_NO_METHOD, &e);
     } else {

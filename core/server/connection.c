@@ -33,6 +33,8 @@ struct connection {
     nng_aio *recv_aio, *send_aio, *rest_aio; /* rest: for a step of the reading chain that reads nothing */
     nng_aio *now_aio;                        /* without callback; under the lock */
     _Atomic uint32_t refs;
+    atomic_bool identified;
+    bool evicted; /* under the server's lock */
 
     /* the reading chain's */
     struct sp sp;
@@ -228,6 +230,11 @@ void server_reply(struct server_request *r, tda_str text) {
     atomic_fetch_add_explicit(&c->server->replies, 1, memory_order_relaxed);
     free(r);
     unref(c);
+}
+
+void server_identified(struct server_request *r) {
+    atomic_bool *known = &r->connection->identified;
+    if (!atomic_load_explicit(known, memory_order_relaxed)) atomic_store_explicit(known, true, memory_order_relaxed);
 }
 
 /* ---- reading ---- */
@@ -473,9 +480,25 @@ static struct connection *make_connection(struct server *s, struct listener *l, 
     return c;
 }
 
+/* Whoever opens connections and says nothing on them must not keep others out: the oldest of those goes. False: there is none. */
+static bool make_room(struct server *s) {
+    struct connection *c, *oldest = NULL;
+    pthread_mutex_lock(&s->lock);
+    LIST_FOREACH(c, &s->connections, entry)
+    if (!c->evicted && !atomic_load_explicit(&c->identified, memory_order_relaxed)) oldest = c;
+    if (oldest) {
+        oldest->evicted = true;
+        atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+        connection_stop(oldest, true);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return oldest != NULL;
+}
+
 void connection_accept(struct server *s, struct listener *l, nng_stream *stream) {
     uint64_t open = atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
-    bool refused = atomic_load(&s->stopping) || open >= (uint64_t)config_now(s->config)->limits_connections;
+    bool full = open >= (uint64_t)config_now(s->config)->limits_connections;
+    bool refused = atomic_load(&s->stopping) || (full && !make_room(s));
     struct connection *c = refused ? NULL : make_connection(s, l, stream);
     if (!c) {
         atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);

@@ -43,7 +43,10 @@ tda_status server_start(const struct config *c, const struct server_ops *ops, vo
  * that cannot be used is logged, and the former stays. At most as often as there are reloads. [job thread] */
 void server_renew_certificates(struct server *s, const struct config *c);
 void server_reply(struct server_request *r, tda_str text); /* [any] copies */
-void server_stop_listening(struct server *s);              /* [main] no new connections, no new requests read */
+/* [any] Who asks this is known, so his connection stays. One of which that was never said makes room for a new one where there are
+ * limits.connections. */
+void server_identified(struct server_request *r);
+void server_stop_listening(struct server *s); /* [main] no new connections, no new requests read */
 /* Closes the connections once their replies are written, at the latest after grace_ns; frees. [main] */
 void server_stop(struct server *s, int64_t grace_ns);
 

@@ -170,6 +170,25 @@ class Upgrade(unittest.TestCase):
             self.assertGreater(sum(not self.is_ended(s) for s in lurkers), 5, "those for which there is room may still say what they want")
 
 
+class Full(unittest.TestCase):
+    def test_who_says_nothing_makes_room_and_who_is_known_stays(self):
+        with Daemon("limits: {connections: 8}\n", listen=["tcp://127.0.0.1:0"]) as d:
+            url = next(u for u in d.listeners() if u.startswith("tcp"))
+            silent = [connect(url) for _ in range(20)]
+            known = [d.connect(url) for _ in range(7)]  # and the harness's own
+            for c in known:
+                self.assertEqual(c.call("host.ping"), {"pong": True})
+            until(lambda: d.stats()["front_door"]["connections"] == 8, what="the end of who said nothing")
+            for _ in range(5):
+                with self.assertRaises((OSError, AssertionError)):
+                    d.connect(url).call("host.ping", timeout=5)
+            for c in [*known, d.client]:
+                self.assertEqual(c.call("host.ping"), {"pong": True})
+            self.assertGreaterEqual(d.stats()["front_door"]["connections_refused"], 20)
+            for s in silent:
+                s.close()
+
+
 class Attack(unittest.TestCase):
     @staticmethod
     def get_in(url, bare):

@@ -91,6 +91,18 @@ class Life(unittest.TestCase):
         d.stop()
         self.assertNotIn("WATCHDOG=1", self.supervisor.heard)
 
+    def test_a_plugin_whose_load_never_returns_does_not_keep_the_daemon(self):
+        plugin, source = self.folder / "stuck.so", self.folder / "stuck.c"
+        source.write_text(SLEEPER + "\n#include <unistd.h>\n__attribute__((constructor)) static void stay(void) { for (;;) pause(); }\n")
+        d = Daemon(f"contexts: {{persistence: false}}\nplugins: {{load: [offline, {plugin}], strict_modes: false}}\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-I", str(SOURCE / "include"), str(source), "-o", str(plugin)], check=True)
+        d.client.begin("plugin.load", name=str(plugin))
+        until(lambda: d.client.call("host.stats")["requests"]["in_flight"] >= 2, what="the load")
+        d.process.terminate()
+        self.assertEqual(d.process.wait(60), 0)
+        self.assertIn("never returned", d.text())
+        d.stop(check=False)
+
     def test_a_callback_that_takes_seconds_is_named(self):
         d = self.sleeper("30s", "short")
         asking = self.hang(d)
