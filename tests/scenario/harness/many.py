@@ -40,6 +40,7 @@ def come_and_go(users, rounds=2, server=SQLITE, tool=QUERY, gone=lambda: True):
     """Returns figures. Fails when processes, descriptors or memory do not return to where they were; gone: nor anything at the far end."""
     yaml = ("contexts: {persistence: false}\nlog: {level: error}\nmaintenance: {context_cleanup: {interval: 1d, max_age: 1s}}\nlimits: {children: 1000}\n"
             f"mcp_servers: {json.dumps({'own': server})}\n")
+    kept = 4 if "command" in server else users // 2  # idle connections to a url are kept for whoever is next: as many as were used at once
     with Daemon(yaml) as d:
         come(d, 2, tool)  # what is made once: threads, pools
         expire(d)
@@ -49,8 +50,8 @@ def come_and_go(users, rounds=2, server=SQLITE, tool=QUERY, gone=lambda: True):
             children = d.stats()["children"]
             assert children == (users if "command" in server else 0), f"{children} children for {users} users"
             expire(d)
-            descriptors = descriptors or d.fds()  # idle connections to a url are kept for whoever is next
-            until(lambda: d.fds() <= descriptors + 4, what=f"{descriptors} descriptors as before; there are {d.fds()}")
+            descriptors = descriptors or d.fds()
+            until(lambda: d.fds() <= descriptors + kept, what=f"{descriptors} descriptors as before; there are {d.fds()}")
             until(gone, what="the end of what was at the far end")
             assert len(d.descendants()) <= processes, d.descendants()
             assert not zombies(d), zombies(d)
