@@ -50,7 +50,8 @@ struct connection {
     bool send_busy;
     bool handing; /* the reading chain hands up, and writes what is answered meanwhile */
     bool paused;  /* the reading chain rests until there is room */
-    bool closing; /* nothing is read any more; closes when all replies are written */
+    bool hushed;  /* nothing is handed up any more */
+    bool closing; /* nor that; closes when all replies are written */
     bool dead;
     uint64_t discard;             /* bytes of an oversized message still to be dropped; written by the reading chain */
     size_t in_flight, bytes_held; /* requests without a reply, and their bytes */
@@ -186,7 +187,7 @@ static bool has_room(const struct connection *c) {
 
 /* Under the lock. The reading chain goes on in a callback of its own, not here, where a replier waits. */
 static void wake_reader(struct connection *c) {
-    if (!c->paused || !(c->dead || (has_room(c) && !c->closing))) return;
+    if (!c->paused || !(c->dead || (has_room(c) && !c->closing && !c->hushed))) return;
     c->paused = false;
     nng_sleep_aio(0, c->rest_aio);
 }
@@ -292,7 +293,7 @@ static enum go may_go_on(struct connection *c) {
     }
     if (c->dead)
         go = GO_END;
-    else if (!c->discard && (c->closing || !has_room(c)))
+    else if (!c->discard && (c->closing || c->hushed || !has_room(c)))
         go = GO_REST;
     c->handing = go == GO_READ && !c->discard;
     pthread_mutex_unlock(&c->lock);
@@ -311,7 +312,7 @@ static void hand_no_more(struct connection *c) {
 static bool rest(struct connection *c) {
     c->deadline_ns = 0;
     pthread_mutex_lock(&c->lock);
-    c->paused = !c->dead && (c->closing || !has_room(c));
+    c->paused = !c->dead && (c->closing || c->hushed || !has_room(c));
     bool paused = c->paused;
     pthread_mutex_unlock(&c->lock);
     return paused;
@@ -515,6 +516,12 @@ void connection_accept(struct server *s, struct listener *l, nng_stream *stream)
     set_deadline(c, 0);
     if (!c->is_ws) greet(c);
     read_on(c);
+}
+
+void connection_hush(struct connection *c) {
+    pthread_mutex_lock(&c->lock);
+    c->hushed = true;
+    pthread_mutex_unlock(&c->lock);
 }
 
 void connection_stop(struct connection *c, bool at_once) {

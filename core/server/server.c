@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
-enum { CHECK_MS = 2000 };
+enum { CHECK_MS = 2000, TLS_LINGER_US = 200000 };
 
 static void on_check(void *arg) {
     struct server *s = arg;
@@ -83,7 +84,19 @@ static bool wait_until_empty(struct server *s, int64_t ns) {
     return true;
 }
 
+/* nng (1.5.2) calls a TLS write done when it is copied, and drops it when the stream closes before its own thread has sent it. */
+static void let_tls_write(struct server *s) {
+    bool any = false;
+    for (size_t i = 0; i < s->n_listeners; i++) any |= s->listeners[i].is_tls;
+    pthread_mutex_lock(&s->lock);
+    for (struct connection *c = LIST_FIRST(&s->connections); c; c = connection_next(c)) connection_hush(c);
+    any = any && s->alive;
+    pthread_mutex_unlock(&s->lock);
+    if (any) usleep(TLS_LINGER_US);
+}
+
 void server_stop(struct server *s, int64_t grace_ns) {
+    let_tls_write(s);
     pthread_mutex_lock(&s->lock);
     stop_all(s, false);
     if (!wait_until_empty(s, grace_ns)) {

@@ -67,6 +67,7 @@ void certificates_free(struct server *s);
 /* connection.c */
 void connection_accept(struct server *s, struct listener *l, nng_stream *stream); /* owns the stream */
 void connection_stop(struct connection *c, bool at_once);                         /* closes when its replies are written */
+void connection_hush(struct connection *c);                                       /* hands nothing up any more */
 void connection_check(struct connection *c);                                      /* ends it if its peer is gone */
 struct connection *connection_next(struct connection *c);
 bool connection_ws_peer(const struct connection *c, nng_sockaddr *ret); /* false: no websocket, or none any more */
