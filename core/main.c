@@ -40,7 +40,7 @@ static const char usage_text[] =
     "\n"
     "  -c, --config FILE     YAML to read; default: $TDA_CONFIG, else none (defaults and environment only)\n"
     "  -s, --set PATH=VALUE  a setting, over file and environment; may be repeated\n"
-    "      --check           read and check everything, print what is wrong, end\n"
+    "      --check           read and check everything, print what is wrong, end (78: something is)\n"
     "      --explain[=json]  print every effective setting and where it came from, end\n"
     "      --reference WHAT  print what is known of 'settings' or 'methods' as Markdown, a man page ('tdad.8',\n"
     "                        'tda.yaml.5', 'tda-protocol.7') or a completion ('bash', 'zsh', 'fish'), end\n"

@@ -56,7 +56,7 @@ void route_oversize(struct router *r, void *token, const struct caller *caller, 
 void route_gone(struct router *r, uint64_t connection);
 
 /* From now on new requests are refused with "shutting_down". Waits until none is in flight; after grace_ns cancels what is left and
- * waits for that. False: some does not end, and may still touch whatever it could. [main] */
+ * waits ten seconds for that. False: some does not end, and may still touch whatever it could. [main] */
 bool router_drain(struct router *r, int64_t grace_ns);
 
 /* The scheduled cleaning of stored replies: a job of core/jobs. */

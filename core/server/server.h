@@ -47,7 +47,8 @@ void server_reply(struct server_request *r, tda_str text); /* [any] copies */
  * limits.connections. */
 void server_identified(struct server_request *r);
 void server_stop_listening(struct server *s); /* [main] no new connections, no new requests read */
-/* Closes the connections once their replies are written, at the latest after grace_ns; frees. [main] */
+/* Hands nothing up any more, and closes the connections once their replies are written, at the latest after grace_ns; where there
+ * is TLS 200 ms later, see adr/0031. Frees. Waits for each request that was handed up to be answered. [main] */
 void server_stop(struct server *s, int64_t grace_ns);
 
 struct server_stats {
